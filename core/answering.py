@@ -1,0 +1,35 @@
+"""The other end of a headless command that needs heavy packages: a request in, one JSON document out."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from core.errors import NsmcTuiError
+from core.events import jsonable
+from core.failures import explain
+
+
+def answer(work: Callable[[dict[str, Any]], dict[str, Any]]) -> int:
+    """Give the request in the first argument to `work` and print its document, or its error, to stdout.
+
+    Whatever libraries print meanwhile goes to stderr. Returns the process's exit code.
+    """
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    request = json.loads(sys.argv[1])
+    try:
+        document = work(request)
+    except NsmcTuiError as error:
+        document = _failure(error)
+    except (RuntimeError, OSError, ValueError, MemoryError, ImportError) as error:
+        document = _failure(explain(error, request.get("batch_size")))
+    print(json.dumps(jsonable(document), ensure_ascii=False), file=out, flush=True)
+    return 0
+
+
+def _failure(error: NsmcTuiError) -> dict[str, Any]:
+    return {"error": error.code, "message": error.message, "hint": error.hint, "exit_code": error.exit_code}

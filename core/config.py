@@ -1,0 +1,161 @@
+"""What a run is made of: data, model, training, evaluation, launch. The models, without files.
+
+Hyper-parameters carry the names that `transformers.TrainingArguments` gives them; any further field of it is
+accepted under `[train]` (see `core.hf_args`). Reading and writing TOML is in `core.config_file`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PRESETS = ("tiny", "small")
+GUIDE_MODEL = "xlm-roberta-base"
+
+
+class Section(BaseModel):
+    """Base of the sections: unknown keys are errors, assignments are checked."""
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, use_attribute_docstrings=True)
+
+
+class DataConfig(Section):
+    """Which reviews to learn from, and how to read them."""
+
+    source: str = "hub"
+    """`sample`, `hub` or `hub:owner/name`, a directory with `ratings_train.txt` and `ratings_test.txt`, or a
+    train file (TSV, CSV, JSONL, parquet) with `test_file` beside it."""
+    test_file: str | None = None
+    """The test file when `source` is a file. Without it, a file of the same kind named like the train file
+    with `test` for `train` is looked for."""
+    id_column: str = "id"
+    """The column with the review's id; rows are numbered where the file has no such column."""
+    document_column: str = "document"
+    """The column with the review's text."""
+    label_column: str = "label"
+    """The column with the label."""
+    negative_label: str = "0"
+    """The value that means 부정 (label 0)."""
+    positive_label: str = "1"
+    """The value that means 긍정 (label 1)."""
+    encoding: str = "utf-8"
+    """The files' encoding; `cp949` for files of older Korean tools."""
+    hub_revision: str = "refs/convert/parquet"
+    """The revision to load from the Hub; the parquet conversion serves data sets that are still scripts. Empty for
+    the main branch."""
+    dev_size: float = Field(0.05, ge=0, lt=1_000_000)
+    """Part of train set aside to select models on: a share below 1, else a number of reviews. Stratified by
+    label; repeated texts stay on one side."""
+    split_seed: int = Field(42, ge=0)
+    """Seed of the train/dev split, apart from the training seed so that seeds can be compared on one split."""
+    max_length: int = Field(128, ge=4)
+    """Longest review in tokens, special tokens included; the rest is cut. NSMC's reviews have at most 140
+    characters: 128 cuts almost none."""
+    train_limit: int | None = Field(None, ge=1)
+    """Use only the first N train reviews (after the split), for a trial run."""
+    test_limit: int | None = Field(None, ge=1)
+    """Use only the first N test reviews, for a trial run."""
+
+
+class ModelConfig(Section):
+    """Which encoder to train."""
+
+    name: str | None = GUIDE_MODEL
+    """A model on the Hub or in the local cache, a directory, or a checkpoint directory."""
+    preset: Literal["tiny", "small"] | None = None
+    """Train from nothing instead, with a tokenizer trained on the train split: `tiny` (BERT, 2 layers × 128) or
+    `small` (4 × 256)."""
+    from_config: bool = False
+    """Take only the architecture of `name` and start from random weights (`AutoModel.from_config`)."""
+    revision: str | None = None
+    """The model's revision on the Hub."""
+    config: dict[str, Any] = Field(default_factory=dict)
+    """Overrides of the model's config, such as `hidden_dropout_prob = 0.2`."""
+
+
+class TrainConfig(BaseModel):
+    """Hyper-parameters, named as in `transformers.TrainingArguments`; its other fields are accepted too."""
+
+    model_config = ConfigDict(extra="allow", validate_assignment=True, use_attribute_docstrings=True)
+
+    num_train_epochs: float = Field(1.0, gt=0)
+    """Passes over the train split."""
+    max_steps: int = Field(-1, ge=-1)
+    """Stop after this many steps whatever the epochs; -1 means by epochs."""
+    per_device_train_batch_size: int = Field(32, ge=1)
+    """Reviews a step on one device."""
+    per_device_eval_batch_size: int = Field(64, ge=1)
+    """Reviews a batch when evaluating."""
+    gradient_accumulation_steps: int = Field(1, ge=1)
+    """Batches added up before one optimizer step."""
+    learning_rate: float = Field(5e-5, gt=0, lt=1)
+    """The step size at its highest. Pre-trained encoders usually take 1e-5 to 5e-5, training from nothing 1e-3."""
+    lr_scheduler_type: str = "linear"
+    """How the learning rate falls after the warm-up."""
+    warmup_steps: float = Field(500, ge=0)
+    """Steps until the learning rate is at its highest; below 1, the share of all steps."""
+    weight_decay: float = Field(0.01, ge=0, lt=1)
+    """Decay of the weights at each step (AdamW), biases and LayerNorm left out."""
+    max_grad_norm: float = Field(1.0, ge=0)
+    """The gradient is scaled down to this norm; 0 turns it off."""
+    label_smoothing_factor: float = Field(0.0, ge=0, lt=1)
+    """Share of the label given to the other class."""
+    seed: int = Field(42, ge=0)
+    """Seed of weights, dropout and order."""
+    eval_strategy: Literal["no", "steps", "epoch"] = "epoch"
+    """When to score the dev split while training."""
+    save_strategy: Literal["no", "steps", "epoch", "best"] = "epoch"
+    """When to save a checkpoint."""
+    save_total_limit: int = Field(2, ge=0)
+    """Checkpoints kept, 0 for all; the best one stays whatever its age."""
+    load_best_model_at_end: bool = True
+    """The run stands for the checkpoint that did best on dev, not for the last one."""
+    metric_for_best_model: str = "accuracy"
+    """The dev metric that selects the best checkpoint."""
+    train_sampling_strategy: Literal["random", "sequential", "group_by_length", "batch_rebalance"] = "group_by_length"
+    """Order of the train reviews; by length, hardly anything is padded."""
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        """The further `TrainingArguments` fields that the user set."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class EvaluateConfig(Section):
+    """What is scored when training is over."""
+
+    splits: list[Literal["dev", "test"]] = Field(default=["dev", "test"])
+    """Splits to predict and score at the end; the test split is scored once, by the model that dev selected."""
+    bootstrap: int = Field(2000, ge=100, le=100_000)
+    """Resamples behind the intervals of F1."""
+
+
+class LaunchConfig(Section):
+    """How the worker is run."""
+
+    name: str | None = None
+    """The run's name; part of its directory's name."""
+    device: str | None = None
+    """`cpu`, `cuda`, or GPU numbers as in `CUDA_VISIBLE_DEVICES` (`0`, `0,1`); left out, whatever torch finds."""
+    events_per_second: float = Field(5.0, gt=0, le=5)
+    """Most `step` events a second, however fast the steps."""
+    device_interval: float = Field(2.0, ge=0.5)
+    """Seconds between two samples of the device."""
+    stop_on_nan: bool = True
+    """End the run as failed when the loss is no longer a number."""
+    offline: bool = False
+    """Never ask the Hub (as `HF_HUB_OFFLINE=1`)."""
+
+
+class RunConfig(Section):
+    """A whole run. `RunConfig()` is the guide's XLM-R fine-tuning."""
+
+    data: DataConfig = Field(default_factory=DataConfig)
+    model: ModelConfig = Field(default_factory=ModelConfig)
+    train: TrainConfig = Field(default_factory=TrainConfig)
+    evaluate: EvaluateConfig = Field(default_factory=EvaluateConfig)
+    launch: LaunchConfig = Field(default_factory=LaunchConfig)
+
+
+SECTIONS = ("data", "model", "train", "evaluate", "launch")

@@ -1,0 +1,96 @@
+"""Orders to a running worker: `control.jsonl`, appended by anyone who may write the run directory."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+from core import formats
+from core.errors import ControlError
+from core.events import EVENTS_FILE, VERSION, append_line
+from core.i18n import gettext as _
+from core.runs import FINAL_STATES, load_run
+from core.tail import JsonlTail
+
+CONTROL_FILE = "control.jsonl"
+ACTIONS = ("stop", "abort", "save", "evaluate", "pause", "continue")
+
+
+def send_order(run_dir: Path, action: str) -> str:
+    """Append the order `action` (one of `ACTIONS`) for the run's worker; returns the order's id.
+
+    Raises ControlError when the run is over, so that no order waits for ever.
+    """
+    if action not in ACTIONS:
+        raise ControlError(
+            _("unknown order {action}").format(action=action), _("Orders are {names}.").format(names=", ".join(ACTIONS))
+        )
+    run = load_run(run_dir)
+    if run.state in FINAL_STATES:
+        raise ControlError(
+            _("{run} is not running: {state}").format(run=run.id, state=formats.state(run.state)),
+            _("Only a running worker takes orders."),
+        )
+    order = uuid.uuid4().hex[:12]
+    record = {
+        "v": VERSION,
+        "ts": round(time.time(), 3),
+        "id": order,
+        "action": action,
+        "by": os.environ.get("USER", ""),
+    }
+    try:
+        append_line(run_dir / CONTROL_FILE, record)
+    except OSError as error:
+        raise ControlError(
+            _("cannot write the order: {reason}").format(reason=error.strerror or error),
+            _("You need write access to {path}.").format(path=run_dir),
+        ) from error
+    return order
+
+
+def order_and_wait(run_dir: Path, action: str, timeout: float = 60.0) -> dict[str, Any]:
+    """Send the order and return the `order` event by which the worker took it.
+
+    Raises ControlError when the run ends first or nothing happens within `timeout` seconds.
+    """
+    events = JsonlTail(run_dir / EVENTS_FILE)
+    while events.read() or events.pending:
+        pass
+    order = send_order(run_dir, action)
+    deadline = time.monotonic() + timeout
+    while True:
+        ended = load_run(run_dir).state in FINAL_STATES
+        for event in events.read():
+            if event.get("type") == "order" and event.get("id") == order:
+                return event
+        if ended and not events.pending:
+            raise ControlError(
+                _("the run ended before it took the order"),
+                _("`nsmc-tui show {run}` tells how it ended.").format(run=run_dir.name),
+            )
+        if time.monotonic() > deadline:
+            raise ControlError(
+                _("the worker has not taken the order within {seconds:.0f} s").format(seconds=timeout),
+                _("It takes orders between steps; `nsmc-tui watch {run}` shows whether it moves.").format(
+                    run=run_dir.name
+                ),
+            )
+        time.sleep(0.1)
+
+
+class OrderReader:
+    """The worker's side: gives the orders that came since the last call, for the price of a `stat`."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._tail = JsonlTail(run_dir / CONTROL_FILE)
+        # Orders of an earlier life of this run (before a resume) are not for this worker.
+        while self._tail.read() or self._tail.pending:
+            pass
+
+    def read(self) -> list[dict[str, Any]]:
+        """New orders, unknown actions left out."""
+        return [record for record in self._tail.read() if record.get("action") in ACTIONS]

@@ -1,0 +1,165 @@
+"""Scoring a model on a split, outside a training run: `python -m core.evaluation` with a JSON request.
+
+Heavy: torch and transformers are imported inside, in a process of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from core import config_file
+from core.answering import answer
+from core.config import DataConfig, ModelConfig
+from core.errors import ModelError, UsageError
+from core.i18n import gettext as _
+from core.runs import CONFIG_FILE, is_run_dir
+
+SPLITS = ("train", "dev", "test")
+
+Progress = Callable[[str, int, int], None]
+
+
+def model_dir(run_dir: Path) -> Path:
+    """The model that a run stands for. Raises ModelError while there is none."""
+    path = run_dir / "model"
+    if not (path / "config.json").is_file():
+        raise ModelError(
+            _("{run} has no model yet").format(run=run_dir.name),
+            _("It is written when training ends; `nsmc-tui watch {run}` shows how far it is.").format(run=run_dir.name),
+        )
+    return path
+
+
+def evaluate(
+    path: Path, data: str | None = None, split: str = "test", batch_size: int = 64, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Predict and score `split` with the model of a run or model directory; writes the predictions there.
+
+    `data` takes the place of the run's own data (a model directory needs it). Predictions of a run on its own
+    data replace the run's; on other data they are written as `predictions-<split>@<data>.parquet`. Returns the
+    document of `nsmc-tui evaluate --json`. Raises the errors of `core.errors`.
+    """
+    from transformers import PrinterCallback, TrainingArguments
+
+    from core import data as data_module
+    from core import metrics, models, predictions
+    from core.training import ReviewTrainer, only_logits, predict_logits
+    from core.training_data import Collator, lengths, tokenize
+
+    report = progress or (lambda _name, _done, _total: None)
+    run = is_run_dir(path)
+    directory = model_dir(path) if run else path
+    own = config_file.load(path / CONFIG_FILE).data if run and (path / CONFIG_FILE).is_file() else None
+    settings = own.model_copy(deep=True) if own is not None else DataConfig(source=data or "")
+    if own is None and not data:
+        raise UsageError(_("a model directory needs --data"), _("For example --data sample."))
+    if data is not None:
+        settings.source = data
+        settings.test_file = None
+    if split not in SPLITS:
+        raise UsageError(
+            _("no split {split}").format(split=split), _("Splits are {names}.").format(names=", ".join(SPLITS))
+        )
+    named = ModelConfig(name=str(directory))
+    architecture = models.load_config(named)
+    tokenizer = models.load_tokenizer(named)
+    model, fresh = models.build_model(named, architecture)
+    if fresh:
+        raise ModelError(
+            _("{path} is not a trained classifier: {names} are missing").format(
+                path=directory, names=", ".join(fresh[:3])
+            ),
+            _("Train it first: `nsmc-tui train --model {path}`.").format(path=directory),
+        )
+    splits = data_module.load_splits(settings, report)
+    reviews = splits[split]
+    if len(reviews) == 0:
+        raise UsageError(
+            _("the split {split} is empty").format(split=split), _("data.dev_size makes a dev split from train.")
+        )
+    max_length = models.window(tokenizer, architecture, settings.max_length)
+    tokens = tokenize(
+        reviews,
+        tokenizer,
+        max_length,
+        f"{splits.fingerprint}:{split}",
+        lambda done, total: report("tokenizing", done, total),
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        arguments = TrainingArguments(
+            output_dir=scratch,
+            per_device_eval_batch_size=batch_size,
+            disable_tqdm=True,
+            report_to="none",
+            dataloader_pin_memory=False,
+            label_names=["labels"],
+        )
+        trainer = ReviewTrainer(
+            model=model,
+            args=arguments,
+            data_collator=Collator(tokenizer.pad_token_id, tokenizer.padding_side),
+            preprocess_logits_for_metrics=only_logits,
+            callbacks=[_progress_callback(report)],
+        )
+        trainer.remove_callback(PrinterCallback)
+        logits, measured = predict_logits(trainer, tokens, split)
+    rows = predictions.table(
+        reviews["id"][:], reviews["document"][:], reviews.with_format("numpy")["label"][:], logits, lengths(tokens)
+    )
+    name = split
+    if run and own is not None and data is not None and settings.source != own.source:
+        name = f"{split}@{Path(data).name}"
+    written = predictions.write(path, name, rows) if os.access(path, os.W_OK) else None
+    scored = metrics.report(rows["label"].to_numpy(), rows["pred"].to_numpy(), float(rows["loss"].to_numpy().mean()))
+    return {
+        "run_id": path.name,
+        "model": str(directory),
+        "data": settings.source,
+        "split": split,
+        **scored,
+        "samples_per_second": measured.get(f"{split}_samples_per_second"),
+        "predictions": str(written) if written else None,
+    }
+
+
+def _progress_callback(report: Progress) -> Any:
+    from transformers import TrainerCallback
+
+    class Count(TrainerCallback):
+        done = 0
+
+        def on_prediction_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            self.done += 1
+            report("evaluating", self.done, len(kwargs["eval_dataloader"]))
+
+    return Count()
+
+
+def _work(request: dict[str, Any]) -> dict[str, Any]:
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
+    shown = ""
+
+    def progress(name: str, done: int, total: int) -> None:
+        nonlocal shown
+        if name != shown and request.get("progress"):
+            shown = name
+            print(name, file=sys.stderr, flush=True)
+
+    return evaluate(
+        Path(request["path"]),
+        request.get("data"),
+        request.get("split", "test"),
+        request.get("batch_size", 64),
+        progress,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(answer(_work))

@@ -1,0 +1,104 @@
+"""The worker's one voice: events, the status file, and the results files of a run directory."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+from core.events import EventWriter, jsonable
+from core.paths import write_atomically
+from core.runs import process_start, read_status, write_status
+
+STATUS_INTERVAL = 1.0
+PHASE_INTERVAL = 0.2
+
+
+class Recorder:
+    """Writes a run's `events.jsonl` and keeps its `status.json` true.
+
+    Only rank 0 of a run makes one. Status is replaced at once when the state changes, else once a second.
+    """
+
+    def __init__(self, run_dir: Path) -> None:
+        self.run_dir = run_dir
+        self._events = EventWriter(run_dir)
+        self._status = read_status(run_dir)
+        pid = os.getpid()
+        self._status.update(
+            v=1, pid=pid, pid_start=process_start(pid), host=socket.gethostname(), error="", hint="", phase=""
+        )
+        self._written = 0.0
+        self._phase = ""
+        self._phase_at = 0.0
+
+    @property
+    def state(self) -> str:
+        """The run's state as last set."""
+        return str(self._status.get("state", "starting"))
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The metrics known so far, `eval_*` and `test_*`."""
+        return dict(self._status.get("metrics") or {})
+
+    def set_state(self, state: str, **fields: Any) -> None:
+        """Change the run's state; it is on disk when this returns."""
+        self._status.update(state=state, **jsonable(fields))
+        self._write()
+
+    def update(self, **fields: Any) -> None:
+        """Change other fields of the status; written at most once a second."""
+        self._status.update(jsonable(fields))
+        if time.monotonic() - self._written >= STATUS_INTERVAL:
+            self._write()
+
+    def add_metrics(self, metrics: dict[str, Any]) -> None:
+        """Merge metrics into the status, so that lists of runs can show them."""
+        self.set_state(self.state, metrics={**self.metrics, **metrics})
+
+    def _write(self) -> None:
+        self._status["updated"] = round(time.time(), 3)
+        write_status(self.run_dir, self._status)
+        self._written = time.monotonic()
+
+    def emit(self, kind: str, /, **fields: Any) -> None:
+        """Append an event."""
+        self._events.emit(kind, **fields)
+
+    def phase(self, name: str, done: int = 0, total: int = 0, **fields: Any) -> None:
+        """Say what is being done and how far; at most five times a second within one phase."""
+        now = time.monotonic()
+        if name == self._phase and now - self._phase_at < PHASE_INTERVAL and not (total and done >= total):
+            return
+        changed = name != self._phase
+        self._phase, self._phase_at = name, now
+        self._events.emit("phase", name=name, done=done, total=total, **fields)
+        self._status["phase"] = name
+        if changed:
+            self._write()
+        else:
+            self.update()
+
+    def alert(self, level: str, code: str, message: str, hint: str = "") -> None:
+        """Tell the user something that needs attention: `level` is `info`, `warning` or `error`."""
+        self._events.emit("alert", level=level, code=code, message=message, hint=hint)
+
+    def write_results(self, split: str, metrics: dict[str, Any]) -> None:
+        """`<split>_results.json` and its share of `all_results.json`, named and keyed as transformers does."""
+        clean = jsonable(metrics)
+        write_atomically(self.run_dir / f"{split}_results.json", json.dumps(clean, indent=4, sort_keys=True))
+        combined = self.run_dir / "all_results.json"
+        everything: dict[str, Any] = {}
+        if combined.is_file():
+            everything = json.loads(combined.read_bytes())
+        everything.update(clean)
+        write_atomically(combined, json.dumps(everything, indent=4, sort_keys=True))
+
+    def close(self) -> None:
+        """Force everything to the disk and close the log."""
+        self._events.sync()
+        self._events.close()

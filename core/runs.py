@@ -1,0 +1,267 @@
+"""Run directories: finding them, reading what they say about themselves, telling the living from the dead."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from core.errors import RunError
+from core.i18n import gettext as _
+from core.paths import write_atomically
+
+STATUS_FILE = "status.json"
+CONFIG_FILE = "config.toml"
+LIVE_STATES = ("queued", "starting", "running", "pausing", "paused", "stopping")
+FINAL_STATES = ("finished", "stopped", "failed", "crashed")
+# A launcher writes `queued` and starts the worker at once; without a worker after this long there is none.
+START_TIMEOUT = 120.0
+# A worker says something every few seconds even while it waits.
+SILENT_AFTER = 60.0
+
+_ID = re.compile(r"(\d{8})-(\d{6})(?:-(.*))?$")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run directory's `status.json` says, with `state` corrected for a worker that died.
+
+    Times are seconds since the epoch. `silent` is set for a live run on another host that has not written for
+    `SILENT_AFTER` seconds: dead or cut off, which cannot be told from here.
+    """
+
+    id: str
+    path: Path
+    name: str
+    state: str
+    created: float
+    updated: float
+    step: int = 0
+    max_steps: int = 0
+    epoch: float = 0.0
+    phase: str = ""
+    model: str = ""
+    data: str = ""
+    pid: int | None = None
+    host: str = ""
+    eta: float | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    error: str = ""
+    hint: str = ""
+    silent: bool = False
+
+    @property
+    def live(self) -> bool:
+        """Whether a worker may still be writing."""
+        return self.state in LIVE_STATES
+
+    def metric(self, name: str) -> float | None:
+        """`name` on test, else on dev: `test_accuracy`, else `eval_accuracy`."""
+        for prefix in ("test_", "eval_"):
+            value = self.metrics.get(prefix + name)
+            if value is not None:
+                return value
+        return None
+
+
+def slugify(text: str, limit: int = 40) -> str:
+    """A part of a directory's name: letters (Hangul too), digits and single dashes."""
+    return re.sub(r"[^0-9A-Za-z가-힣._]+", "-", text).strip("-._").lower()[:limit].strip("-._") or "run"
+
+
+def create_run_dir(runs: Path, name: str) -> Path:
+    """Make `runs/<YYYYmmdd-HHMMSS>-<slug>/`, a new one even within the same second. Raises RunError."""
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        stem = f"{datetime.now():%Y%m%d-%H%M%S}-{slugify(name)}"
+        for number in range(1, 1000):
+            path = runs / (stem if number == 1 else f"{stem}-{number}")
+            try:
+                path.mkdir()
+            except FileExistsError:
+                continue
+            return path
+    except OSError as error:
+        raise RunError(
+            _("cannot make a run in {path}: {reason}").format(path=runs, reason=error.strerror or error),
+            _("Choose another directory with --runs or NSMC_TUI_RUNS."),
+        ) from error
+    raise RunError(_("too many runs of one name in one second"))
+
+
+def process_start(pid: int) -> float | None:
+    """When process `pid` started (seconds since the epoch); None when there is none, or only its corpse."""
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        return float(process.create_time())
+    except psutil.NoSuchProcess:
+        return None
+    except psutil.AccessDenied:
+        return 0.0
+
+
+def write_status(run_dir: Path, status: dict[str, Any]) -> None:
+    """Replace `status.json` atomically."""
+    write_atomically(run_dir / STATUS_FILE, json.dumps(status, ensure_ascii=False, indent=1))
+
+
+def read_status(run_dir: Path) -> dict[str, Any]:
+    """`status.json` as it stands; empty when it is missing or unreadable."""
+    try:
+        status = json.loads((run_dir / STATUS_FILE).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return status if isinstance(status, dict) else {}
+
+
+def is_run_dir(path: Path) -> bool:
+    """Whether `path` looks like a run: it has a status or a config."""
+    return (path / STATUS_FILE).is_file() or (path / CONFIG_FILE).is_file()
+
+
+def _created(path: Path) -> float:
+    match = _ID.match(path.name)
+    if match:
+        try:
+            return datetime.strptime("".join(match.groups()[:2]), "%Y%m%d%H%M%S").timestamp()
+        except ValueError:
+            pass
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _alive(status: dict[str, Any]) -> bool:
+    pid, started = status.get("pid"), status.get("pid_start")
+    if not isinstance(pid, int):
+        return time.time() - float(status.get("updated") or 0) < START_TIMEOUT
+    actual = process_start(pid)
+    if actual is None:
+        return False
+    return not started or actual == 0.0 or abs(actual - float(started)) < 2.0
+
+
+def _number(value: Any, default: float = 0.0) -> float:
+    return float(value) if isinstance(value, int | float) else default
+
+
+def load_run(path: Path) -> Run:
+    """The run in directory `path`. A live state whose worker is gone (same host, no such process) is `crashed`.
+
+    Raises RunError when `path` is no run directory.
+    """
+    if not is_run_dir(path):
+        raise RunError(
+            _("{path} is not a run directory").format(path=path), _("`nsmc-tui runs` lists the runs there are.")
+        )
+    status = read_status(path)
+    state = str(status.get("state") or "crashed")
+    host = str(status.get("host") or "")
+    updated = _number(status.get("updated"), _created(path))
+    here = host in ("", socket.gethostname())
+    error, hint = str(status.get("error") or ""), str(status.get("hint") or "")
+    silent = False
+    if state in LIVE_STATES:
+        if here and not _alive(status):
+            state = "crashed"
+            error = error or _("the worker is gone without a word")
+            hint = hint or _("The last lines of worker.log may tell why (killed, out of memory, machine restarted).")
+        elif not here:
+            silent = time.time() - updated > SILENT_AFTER
+    match = _ID.match(path.name)
+    metrics = status.get("metrics")
+    return Run(
+        id=path.name,
+        path=path,
+        name=str(status.get("name") or (match.group(3) if match else "") or path.name),
+        state=state,
+        created=_created(path),
+        updated=updated,
+        step=int(_number(status.get("step"))),
+        max_steps=int(_number(status.get("max_steps"))),
+        epoch=_number(status.get("epoch")),
+        phase=str(status.get("phase") or ""),
+        model=str(status.get("model") or ""),
+        data=str(status.get("data") or ""),
+        pid=status.get("pid") if isinstance(status.get("pid"), int) else None,
+        host=host,
+        eta=status.get("eta") if isinstance(status.get("eta"), int | float) else None,
+        metrics={k: float(v) for k, v in metrics.items() if isinstance(v, int | float)}
+        if isinstance(metrics, dict)
+        else {},
+        error=error,
+        hint=hint,
+        silent=silent,
+    )
+
+
+def list_runs(runs: Path) -> list[Run]:
+    """All runs below `runs`, newest first; an absent directory holds none."""
+    try:
+        with os.scandir(runs) as entries:
+            paths = [Path(entry.path) for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise RunError(
+            _("cannot read {path}: {reason}").format(path=runs, reason=error.strerror or error),
+            _("Choose another directory with --runs or NSMC_TUI_RUNS."),
+        ) from error
+    found = [load_run(path) for path in paths if is_run_dir(path)]
+    return sorted(found, key=lambda run: (run.created, run.id), reverse=True)
+
+
+def find_run(runs: Path, name: str) -> Path:
+    """The directory of `name`: a run's id, a unique prefix of it, `latest`, or a path.
+
+    Raises RunError when there is none, or more than one.
+    """
+    direct = Path(name).expanduser()
+    if (os.sep in name or name in (".", "..")) and direct.is_dir():
+        if is_run_dir(direct):
+            return direct.resolve()
+        raise RunError(
+            _("{path} is not a run directory").format(path=name), _("`nsmc-tui runs` lists the runs there are.")
+        )
+    known = list_runs(runs)
+    if not known:
+        raise RunError(
+            _("there are no runs in {path}").format(path=runs), _("Start one with `nsmc-tui demo` or `nsmc-tui train`.")
+        )
+    if name == "latest":
+        return known[0].path
+    exact = [run for run in known if run.id == name]
+    matches = exact or [run for run in known if run.id.startswith(name)]
+    if len(matches) == 1:
+        return matches[0].path
+    if not matches and is_run_dir(direct):
+        return direct.resolve()
+    if not matches:
+        raise RunError(
+            _("no run {name} in {path}").format(name=name, path=runs), _("`nsmc-tui runs` lists the runs there are.")
+        )
+    listed = ", ".join(run.id for run in matches[:5])
+    raise RunError(
+        _("{name} fits {count} runs: {runs}").format(name=name, count=len(matches), runs=listed),
+        _("Give more of the id."),
+    )
+
+
+def read_results(run_dir: Path) -> dict[str, Any]:
+    """`all_results.json`, or empty while there is none."""
+    try:
+        results = json.loads((run_dir / "all_results.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return results if isinstance(results, dict) else {}

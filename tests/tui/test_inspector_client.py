@@ -1,0 +1,261 @@
+"""The app's inspector client: with the real process, and with a small stand-in for what is hard to provoke."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pytest_asyncio
+
+from core import inspector_protocol as protocol
+from core.errors import InspectorError, ModelError
+from tests.core.tiny_models import save_model
+from tui.inspector_client import InspectorClient
+
+STAND_IN = """
+import json, os, sys, threading, time
+import numpy as np
+mode, log = sys.argv[1], open(sys.argv[2], "a")
+out = sys.stdout.buffer
+lock = threading.Lock()
+def say(header, body=b""):
+    with lock:
+        out.write(json.dumps({**header, "payload": len(body)}).encode() + b"\\n" + body)
+        out.flush()
+def answer(request):
+    size = 300
+    body = np.full((2, 2, size, size), 1 / size, "<f4").tobytes()
+    fields = {"model": request["model"], "text": request["text"], "tokens": [], "words": [], "cut": None,
+              "logits": [0.0, 0.0], "probabilities": [0.5, 0.5], "labels": ["a", "b"], "cls": 0, "max_length": None,
+              "seconds": 0.0, "note": "", "fingerprint": request["text"] if mode == "changing" else "",
+              "shape": [2, 2, size, size]}
+    say({"id": request["id"], "ok": True, **fields}, body)
+if mode == "broken":
+    sys.exit("no module named luck")
+if mode == "unkillable":
+    import signal
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+say({"event": "ready"})
+for line in sys.stdin:
+    request = json.loads(line)
+    print(request.get("text", request["op"]), file=log, flush=True)
+    if request["op"] != "inspect":
+        continue
+    text = request["text"]
+    if text == "die" or (text == "die once" and not os.path.exists(sys.argv[2] + ".died")):
+        open(sys.argv[2] + ".died", "w").close()
+        sys.stderr.write("out of luck\\n")
+        os._exit(3)
+    if text == "garbage" and not os.path.exists(sys.argv[2] + ".died"):
+        open(sys.argv[2] + ".died", "w").close()
+        out.write(b"Segmentation fault\\n"); out.flush(); time.sleep(60)
+    if text == "hang":
+        continue
+    if text.startswith("slow"):
+        time.sleep(0.3)
+    answer(request)
+if mode == "unkillable":
+    time.sleep(60)
+"""
+
+
+class StandIn:
+    """A process that speaks the protocol without a model, and notes what it was asked."""
+
+    def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.script = directory / "stand_in.py"
+        self.script.write_text(STAND_IN)
+        self.log = directory / "asked"
+        self._monkeypatch = monkeypatch
+
+    def install(self, mode: str = "normal") -> None:
+        self._monkeypatch.setattr(protocol, "command", lambda: [sys.executable, str(self.script), mode, str(self.log)])
+
+    @property
+    def asked(self) -> list[str]:
+        return self.log.read_text().splitlines()
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    made = StandIn(tmp_path, monkeypatch)
+    made.install()
+    return made
+
+
+@pytest_asyncio.fixture
+async def client() -> AsyncIterator[InspectorClient]:
+    made = InspectorClient()
+    yield made
+    await made.aclose()
+
+
+async def test_the_real_one(tmp_path: Path, client: InspectorClient) -> None:
+    """Open, ask, ask together, be refused, be killed and start again."""
+    path = await asyncio.to_thread(save_model, tmp_path / "bert", "bert")
+    info = await client.open(path)
+    assert (info.model_type, info.window) == ("bert", 128)
+    texts = [f"정말 최고 {n}" for n in range(5)]
+    answers = await asyncio.gather(*(client.inspect(path, text, 128) for text in texts))
+    for text, got in zip(texts, answers, strict=True):
+        assert got.text == text
+        assert got.attention is not None
+        assert not got.attention.flags.writeable
+        np.testing.assert_allclose(got.attention.sum(-1), 1, atol=1e-5)
+    with pytest.raises(ModelError):
+        await client.inspect(tmp_path / "nowhere", "글")
+
+    first = client.pid
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    again = await client.inspect(path, "다른 글")
+    assert again.attention is not None
+    assert client.pid != first
+    assert client.cached(path, texts[0], 128) is answers[0]
+
+
+async def test_answers_are_kept_within_bounds(stand_in: StandIn) -> None:
+    client = InspectorClient(cache_items=3, cache_bytes=5_000_000)
+    try:
+        first = await client.inspect("m", "1")
+        assert await client.inspect("m", "1") is first
+        assert stand_in.asked == ["1"]
+        # Other limits are other questions.
+        assert await client.inspect("m", "1", 64) is not first
+        for text in "234":
+            await client.inspect("m", text)
+        assert [client.cached("m", text) is not None for text in "1234"] == [False, True, True, True]
+        # Each answer has 1.44 MB: the bytes bind before the number does.
+        client._cache_items = 99
+        await client.inspect("m", "5")
+        assert [client.cached("m", text) is not None for text in "2345"] == [False, True, True, True]
+    finally:
+        await client.aclose()
+
+
+async def test_the_same_question_is_asked_once(stand_in: StandIn, client: InspectorClient) -> None:
+    one, two = await asyncio.gather(client.inspect("m", "slow"), client.inspect("m", "slow"))
+    assert one is two
+    assert stand_in.asked == ["slow"]
+
+
+async def test_cancelled_question_is_taken_back(stand_in: StandIn, client: InspectorClient) -> None:
+    await client.start()
+    old = asyncio.create_task(client.inspect("m", "slow old"))
+    await asyncio.sleep(0.1)
+    old.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await old
+    # Its answer arrives all the same and must not be taken for the next one's.
+    new = await client.inspect("m", "new")
+    assert new.text == "new"
+    assert stand_in.asked == ["slow old", "cancel", "new"]
+    assert client.cached("m", "slow old") is None
+    assert client._pending == {}
+    assert client._shared == {}
+
+
+async def test_one_of_two_who_wait_gives_up(stand_in: StandIn, client: InspectorClient) -> None:
+    await client.start()
+    one = asyncio.create_task(client.inspect("m", "slow"))
+    two = asyncio.create_task(client.inspect("m", "slow"))
+    await asyncio.sleep(0.1)
+    one.cancel()
+    assert (await two).text == "slow"
+    assert stand_in.asked == ["slow"]
+
+
+async def test_prefetch(stand_in: StandIn, client: InspectorClient) -> None:
+    await client.start()
+    old = client.prefetch("m", ["slow a", "b", "c"])
+    await asyncio.sleep(0.1)
+    await client.prefetch("m", ["d", "e"])
+    assert old.cancelled()
+    assert client.cached("m", "d") is not None
+    assert client.cached("m", "e") is not None
+    assert "b" not in stand_in.asked
+
+
+async def test_wanted_text_survives_the_end_of_its_prefetch(stand_in: StandIn, client: InspectorClient) -> None:
+    await client.start()
+    client.prefetch("m", ["slow a"])
+    await asyncio.sleep(0.1)
+    wanted = asyncio.create_task(client.inspect("m", "slow a"))
+    await asyncio.sleep(0.05)
+    client.prefetch("m", [])
+    assert (await wanted).text == "slow a"
+    assert stand_in.asked == ["slow a"]
+
+
+@pytest.mark.parametrize("text", ["die once", "garbage"])
+async def test_started_again_after_a_death(stand_in: StandIn, client: InspectorClient, text: str) -> None:
+    others = [asyncio.create_task(client.inspect("m", name)) for name in ("slow", text, "other")]
+    assert [answer.text for answer in await asyncio.gather(*others)] == ["slow", text, "other"]
+
+
+async def test_deadly_question_ends_in_an_error(stand_in: StandIn, client: InspectorClient) -> None:
+    with pytest.raises(InspectorError) as caught:
+        await client.inspect("m", "die")
+    assert "3" in caught.value.message
+    assert "out of luck" in caught.value.hint
+    assert stand_in.asked == ["die"] * 3
+    assert (await client.inspect("m", "fine")).text == "fine"
+
+
+async def test_process_that_cannot_start(stand_in: StandIn, client: InspectorClient) -> None:
+    stand_in.install("broken")
+    with pytest.raises(InspectorError) as caught:
+        await client.inspect("m", "글")
+    assert "no module named luck" in caught.value.hint
+
+
+async def test_replaced_model_is_forgotten(stand_in: StandIn, client: InspectorClient) -> None:
+    stand_in.install("changing")
+    await client.inspect("m", "1")
+    await client.inspect("other", "1")
+    await client.inspect("m", "2")
+    assert client.cached("m", "1") is None
+    assert client.cached("m", "2") is not None
+    assert client.cached("other", "1") is not None
+
+
+@pytest.mark.parametrize("mode", ["normal", "unkillable"])
+async def test_close_is_quick(stand_in: StandIn, mode: str) -> None:
+    stand_in.install(mode)
+    client = InspectorClient()
+    waiting = asyncio.create_task(client.inspect("m", "hang"))
+    while not stand_in.log.exists() or not stand_in.asked:
+        await asyncio.sleep(0.01)
+    pid = client.pid
+    assert pid is not None
+    started = time.monotonic()
+    await client.aclose()
+    assert time.monotonic() - started < 1.1
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    with pytest.raises(InspectorError):
+        await client.inspect("m", "글")
+    await client.aclose()
+
+
+async def test_close_before_start() -> None:
+    await InspectorClient().aclose()
+
+
+def test_light_imports() -> None:
+    program = (
+        "import sys, tui.inspector_client;"
+        "print([m for m in ('torch', 'transformers', 'datasets', 'sklearn', 'pandas') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"

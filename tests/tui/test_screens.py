@@ -1,0 +1,264 @@
+"""Runs, Monitor and Evaluation in the two sizes and the two languages, on a real finished run."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import DataTable, Static
+
+from core.i18n import set_language
+from core.predictions import Predictions
+from core.runs import create_run_dir, process_start, read_status, write_status
+from tui.app import NsmcTuiApp
+from tui.screens.evaluation import EvaluationScreen
+from tui.screens.help import HelpScreen
+from tui.screens.monitor import MonitorScreen
+from tui.screens.runs import RunsScreen
+from tui.widgets.chart import Chart, Plot
+from tui.widgets.confusion import Confusion
+from tui.widgets.top_bar import TopBar
+
+SIZES = [(80, 24), (160, 48)]
+NASTY = "[bold]x[/x] \x1b]0;pwned\x07\ttab 👨‍👩‍👧 재밌다"
+
+
+async def until(pilot: Pilot, condition: Callable[[], object], timeout: float = 15) -> None:
+    """Wait for a condition, not for a time."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        await pilot.pause(0.02)
+        if condition():
+            return
+    raise AssertionError("condition not reached:\n" + screen_text(pilot.app))
+
+
+def screen_text(app: NsmcTuiApp) -> str:
+    """What stands on the screen, line by line."""
+    width, height = app.size
+    strips = app.screen._compositor.render_strips(app.size) if hasattr(app.screen, "_compositor") else []
+    return "\n".join("".join(segment.text for segment in strip) for strip in strips[:height])[: width * height * 2]
+
+
+def control_bytes(text: str) -> list[str]:
+    """Control characters in what would go to the terminal as text."""
+    return [char for char in text if (ord(char) < 32 and char != "\n") or 0x7F <= ord(char) < 0xA0]
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+@pytest.mark.parametrize("size", SIZES)
+async def test_runs_screen(run_copy: Path, size: tuple[int, int], language: str) -> None:
+    set_language(language)
+    app = NsmcTuiApp(run_copy.parent)
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: app.screen.query_one(DataTable).row_count == 1)
+        text = screen_text(app)
+        assert ("finished" if language == "en" else "완료") in text
+        assert "small-run" in text
+        accuracy = json.loads((run_copy / "test_results.json").read_text())["test_accuracy"]
+        assert f"{accuracy:.4f}" in text
+        assert not control_bytes(text)
+
+
+async def test_no_runs_says_what_to_do(tmp_path: Path) -> None:
+    app = NsmcTuiApp(tmp_path / "none")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "nsmc-tui demo" in screen_text(app))
+        assert not app.screen.query_one(DataTable).display
+
+
+async def test_runs_come_and_change_while_the_screen_is_open(tmp_path: Path) -> None:
+    app = NsmcTuiApp(tmp_path)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await until(pilot, lambda: "No runs yet" in screen_text(app))
+        path = create_run_dir(tmp_path, "first")
+        me = os.getpid()
+        status = {"state": "running", "pid": me, "pid_start": process_start(me), "host": os.uname().nodename}
+        write_status(path, {**status, "step": 10, "max_steps": 4000, "name": "first", "updated": time.time()})
+        await until(pilot, lambda: "10/4,000" in screen_text(app))
+        write_status(path, {**status, "step": 20, "max_steps": 4000, "name": "first", "updated": time.time()})
+        await until(pilot, lambda: "20/4,000" in screen_text(app))
+        second = create_run_dir(tmp_path, "second")
+        write_status(second, {"state": "failed", "error": "no room [/x]", "hint": "buy a disk", "updated": 1.0})
+        await until(pilot, lambda: "second" in screen_text(app))
+        assert app.screen.chosen is not None
+        assert app.screen.chosen.name == "first"
+        await pilot.press("g")
+        await until(pilot, lambda: "no room [/x]" in screen_text(app) or app.screen.chosen.name == "first")
+        await pilot.press("G", "k", "j")
+        await until(pilot, lambda: app.screen.chosen is not None)
+
+
+async def test_nasty_names_are_harmless(tmp_path: Path) -> None:
+    path = create_run_dir(tmp_path, "x")
+    write_status(path, {"state": "failed", "name": NASTY, "model": NASTY, "data": NASTY, "error": NASTY, "hint": NASTY})
+    (path / "events.jsonl").write_text(
+        "".join(
+            json.dumps({"v": 1, "ts": 1.0, "type": kind, "message": NASTY, "hint": NASTY, "level": NASTY, "name": NASTY,
+                        "split": NASTY, "action": NASTY}) + "\n"
+            for kind in ("alert", "phase", "order", "run_failed", "step", "eval", "unknown")
+        )
+    )  # fmt: skip
+    app = NsmcTuiApp(tmp_path)
+    async with app.run_test(size=(160, 48)) as pilot:
+        await until(pilot, lambda: app.screen.query_one(DataTable).row_count == 1)
+        await pilot.pause(0.2)
+        text = screen_text(app)
+        assert "[bold]x[/x] ␛]0;pwned␇␉tab" in text
+        assert not control_bytes(text)
+        for screen in ("monitor", "evaluation", "review"):
+            app.show_run(path, screen)
+            await pilot.pause(0.6)
+            assert not control_bytes(screen_text(app))
+        app.show_run(path, "monitor")
+        await until(pilot, lambda: "␛]0;pwned␇" in screen_text(app))
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+@pytest.mark.parametrize("size", SIZES)
+async def test_monitor_of_a_finished_run(run_copy: Path, size: tuple[int, int], language: str) -> None:
+    set_language(language)
+    app = NsmcTuiApp(run_copy.parent, run=run_copy)
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, MonitorScreen) and app.screen._feed.telemetry.steps)
+        await until(pilot, lambda: app.screen.query_one("#loss Plot", Plot).lines)
+        text = screen_text(app)
+        assert ("finished" if language == "en" else "완료") in text
+        assert "checkpoint-" in text or size == (80, 24)
+        assert not control_bytes(text)
+        assert all(len(line) <= size[0] for line in text.split("\n"))
+        await pilot.press("w", "x", "enter")
+        await until(pilot, lambda: app.screen.query_one("#charts").has_class("-one"))
+        shown = [chart for chart in app.screen.query(Chart) if chart.display and chart.size.width > 0]
+        assert [chart.id for chart in shown] == ["loss"]
+        await pilot.press("escape")
+        await until(pilot, lambda: not app.screen.query_one("#charts").has_class("-one"))
+
+
+async def test_monitor_follows_a_log_that_is_being_written(tmp_path: Path) -> None:
+    path = create_run_dir(tmp_path, "live")
+    me = os.getpid()
+    status = {"state": "running", "pid": me, "pid_start": process_start(me), "host": os.uname().nodename,
+              "updated": time.time(), "max_steps": 100}  # fmt: skip
+    write_status(path, status)
+    app = NsmcTuiApp(tmp_path, run=path)
+
+    def step(number: int, loss: float | None) -> None:
+        with (path / "events.jsonl").open("a") as file:
+            event = {"v": 1, "ts": float(number), "type": "step", "step": number, "max_steps": 100, "loss": loss}
+            file.write(json.dumps({**event, "epoch": number / 100, "samples_per_second": 10, "eta": 5.0}) + "\n")
+
+    async with app.run_test(size=(120, 30)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, MonitorScreen))
+        step(1, 0.5)
+        await until(pilot, lambda: "1 / 100" in screen_text(app))
+        step(2, None)
+        step(3, 0.25)
+        await until(pilot, lambda: "3 / 100" in screen_text(app))
+        telemetry = app.screen._feed.telemetry
+        assert list(telemetry.steps) == [1, 2, 3]
+        assert telemetry.series["loss"][1] != telemetry.series["loss"][1]
+        await pilot.press("s")
+        await until(pilot, lambda: "Stop this run?" in screen_text(app))
+        await pilot.press("y")
+        await until(pilot, lambda: (path / "control.jsonl").is_file())
+        assert json.loads((path / "control.jsonl").read_text())["action"] == "stop"
+        await until(pilot, lambda: "stop: sent" in screen_text(app))
+        write_status(path, {**status, "state": "failed", "error": "loss is nan", "hint": "lower it"})
+        with (path / "events.jsonl").open("a") as file:
+            failed = {"v": 1, "ts": 9.0, "type": "run_failed", "error": "nan_loss", "message": "loss is nan"}
+            file.write(json.dumps({**failed, "hint": "lower it"}) + "\n")
+        await until(pilot, lambda: "→ lower it" in screen_text(app))
+        assert app.screen.query_one(TopBar).state == "failed"
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+@pytest.mark.parametrize("size", SIZES)
+async def test_evaluation_shows_the_scores_of_the_predictions(
+    run_copy: Path, size: tuple[int, int], language: str
+) -> None:
+    set_language(language)
+    app = NsmcTuiApp(run_copy.parent, run=run_copy, screen="evaluation")
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: app.screen.query_one(Confusion).matrix is not None)
+        matrix = Predictions(run_copy, "test").confusion()
+        assert [list(row) for row in app.screen.query_one(Confusion).matrix] == matrix
+        text = screen_text(app)
+        results = json.loads((run_copy / "test_results.json").read_text())
+        for name in ("accuracy", "f1", "precision", "recall", "macro_f1", "loss"):
+            assert f"{results[f'test_{name}']:.4f}" in text, name
+        for row in matrix:
+            for count in row:
+                assert f"{count:,}" in text
+        assert not control_bytes(text)
+        await pilot.press("d")
+        await until(pilot, lambda: app.screen._scored is not None and app.screen._scored.split == "dev")
+
+
+async def test_a_cell_leads_to_its_reviews_and_back(run_copy: Path) -> None:
+    from tui.screens.review import ReviewScreen
+
+    app = NsmcTuiApp(run_copy.parent, run=run_copy, screen="evaluation")
+    async with app.run_test(size=(160, 48)) as pilot:
+        await until(pilot, lambda: app.screen.query_one(Confusion).matrix is not None)
+        await pilot.press("down", "left", "enter")
+        await until(pilot, lambda: isinstance(app.screen, ReviewScreen))
+        await until(pilot, lambda: "FN" in screen_text(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, EvaluationScreen))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, RunsScreen))
+
+
+async def test_evaluation_without_predictions_offers_a_way(run_copy: Path) -> None:
+    for path in run_copy.glob("predictions-*"):
+        path.unlink()
+    app = NsmcTuiApp(run_copy.parent, run=run_copy, screen="evaluation")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "No predictions yet" in screen_text(app))
+        await pilot.press("v")
+        await until(pilot, lambda: app.screen.query_one(Confusion).matrix is not None, timeout=60)
+        assert len(Predictions(run_copy, "test")) == 1000
+
+
+async def test_number_keys_help_palette_and_hangul_letters(run_copy: Path) -> None:
+    app = NsmcTuiApp(run_copy.parent, run=run_copy)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, MonitorScreen))
+        await pilot.press("4")
+        await until(pilot, lambda: isinstance(app.screen, EvaluationScreen))
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(app.screen, HelpScreen) and "Confusion" not in screen_text(app))
+        assert "Copy the table as Markdown" in screen_text(app)
+        await pilot.press("escape")
+        await pilot.press("1")
+        await until(pilot, lambda: isinstance(app.screen, RunsScreen))
+        names = [command.title for command in app.get_system_commands(app.screen)]
+        assert {"New run", "Review", "Evaluation"} <= set(names)
+        await pilot.press("ㄷ")
+        await until(pilot, lambda: isinstance(app.screen, EvaluationScreen))
+
+
+async def test_a_silent_run_elsewhere_is_not_called_crashed(tmp_path: Path) -> None:
+    path = create_run_dir(tmp_path, "far")
+    write_status(path, {"state": "running", "host": "elsewhere", "pid": 1, "updated": time.time() - 500})
+    app = NsmcTuiApp(tmp_path, run=path)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await until(pilot, lambda: "silent for" in screen_text(app))
+        assert app.screen.query_one(TopBar).state == "running"
+    assert read_status(path)["state"] == "running"
+
+
+async def test_light_theme_draws_everything(run_copy: Path) -> None:
+    app = NsmcTuiApp(run_copy.parent, run=run_copy, screen="evaluation")
+    async with app.run_test(size=(120, 30)) as pilot:
+        await until(pilot, lambda: app.screen.query_one(Confusion).matrix is not None)
+        app.theme = "nsmc-light"
+        await pilot.pause(0.3)
+        assert app.screen.styles.background.rgb[0] > 200
+        assert app.screen.query_one("#line", Static).size.height == 1

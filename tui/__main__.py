@@ -1,0 +1,59 @@
+"""The console script `nsmc-tui`: settles the language, runs the command, turns errors into one line and a code."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+EXIT_INTERRUPTED = 130
+
+
+def _language_option(arguments: list[str]) -> str | None:
+    """`--lang ko` or `--lang=ko` before anything is built, because help texts are made at import."""
+    for index, argument in enumerate(arguments):
+        if argument.startswith("--lang="):
+            return argument.removeprefix("--lang=")
+        if argument == "--lang" and index + 1 < len(arguments):
+            return arguments[index + 1]
+        if not argument.startswith("-") and arguments[index - 1] not in ("--runs", "--lang"):
+            return None
+    return None
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    from core.i18n import detect_language, set_language
+    from core.settings import load_settings
+
+    arguments = sys.argv[1:]
+    set_language(_language_option(arguments) or detect_language(load_settings().get("lang")))
+    import click
+
+    from core.errors import NsmcTuiError
+    from tui.cli import cli
+    from tui.cli.printing import print_error
+
+    debug = "--debug" in arguments
+    try:
+        code = cli.main(args=arguments, prog_name="nsmc-tui", standalone_mode=False)
+    except click.exceptions.Abort:
+        code = EXIT_INTERRUPTED
+    except KeyboardInterrupt:
+        code = EXIT_INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        code = 2 if isinstance(error, click.UsageError) else 1
+    except NsmcTuiError as error:
+        if debug:
+            raise
+        print_error(error)
+        code = error.exit_code
+    except BrokenPipeError:
+        # The reader of our output has gone (`nsmc-tui runs | head`): nothing to say, nobody to say it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,196 @@
+"""The app: wires screens, themes, signals and the processes it talks to. It owns no run."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import BindingType
+from textual.notifications import SeverityLevel
+from textual.reactive import reactive
+from textual.screen import Screen
+
+from core.errors import NsmcTuiError
+from core.i18n import N_
+from core.i18n import gettext as _
+from core.settings import load_settings, save_setting
+from core.text import visible
+from tui.keymap import key, localise
+from tui.machine import MachineReader
+from tui.screens.base import RunScreen
+from tui.screens.runs import RunsScreen
+from tui.themes import THEMES
+
+if TYPE_CHECKING:
+    from tui.inspector_client import InspectorClient
+
+MACHINE_INTERVAL = 2.0
+RUN_SCREENS = ("monitor", "evaluation", "review")
+
+
+class NsmcTuiApp(App[None]):
+    """`nsmc-tui` on a runs directory. `run` and `screen` say where to open; `demo` goes on to the review by itself."""
+
+    TITLE = "nsmc-tui"
+    CSS_PATH = "app.tcss"
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        key("1", "runs", N_("Runs"), N_("All runs")),
+        key("2", "new_run", N_("New run"), N_("Set up a new run")),
+        key("ctrl+q", "quit", N_("Quit"), N_("Leave the app; runs go on")),
+    ]
+    machine_line: reactive[str] = reactive("")
+
+    def __init__(self, runs: Path, run: Path | None = None, screen: str = "", demo: bool = False) -> None:
+        super().__init__()
+        localise(self)
+        self.runs_dir = runs
+        self.demo = demo
+        self._first = (run, screen)
+        self._inspector: InspectorClient | None = None
+        self._machine = MachineReader()
+        for theme in THEMES:
+            self.register_theme(theme)
+        chosen = os.environ.get("TEXTUAL_THEME") or load_settings().get("theme") or THEMES[0].name
+        self.theme = chosen if chosen in self.available_themes else THEMES[0].name
+
+    def on_mount(self) -> None:
+        """Open the first screen, listen for signals, begin to look at the machine."""
+        self._handle_signals()
+        self.push_screen(RunsScreen())
+        run, screen = self._first
+        if screen == "new":
+            self.action_new_run()
+        elif run is not None:
+            self.show_run(run, screen or "monitor")
+        self.set_interval(MACHINE_INTERVAL, self._read_machine)
+        self.call_after_refresh(self._read_machine)
+
+    def _handle_signals(self) -> None:
+        # A closed terminal or `kill` would end the process at once, without restoring anything.
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGHUP, signal.SIGTERM):
+            try:
+                loop.add_signal_handler(number, self._on_signal, number)
+            except (RuntimeError, ValueError):
+                # Not the main thread (tests, textual-serve): whoever runs the loop there handles signals.
+                return
+
+    def _on_signal(self, number: int) -> None:
+        self.exit(return_code=128 + number)
+
+    async def on_unmount(self) -> None:
+        """End the inspector; runs are left alone."""
+        self._machine.close()
+        if self._inspector is not None:
+            await self._inspector.aclose()
+
+    def _read_machine(self) -> None:
+        self.machine_line = self._machine.line()
+
+    # -- where to go -------------------------------------------------------------------------------------------
+
+    def _make(self, name: str, run_dir: Path, **options: Any) -> Screen[Any]:
+        # Screens are imported when they are first opened: the first picture must not wait for charts.
+        if name == "monitor":
+            from tui.screens.monitor import MonitorScreen
+
+            return MonitorScreen(run_dir)
+        if name == "evaluation":
+            from tui.screens.evaluation import EvaluationScreen
+
+            return EvaluationScreen(run_dir)
+        from tui.screens.review import ReviewScreen
+
+        return ReviewScreen(run_dir, **options)
+
+    def show_run(self, run_dir: Path, name: str, *, push: bool = False, **options: Any) -> None:
+        """Open screen `name` of a run; in the place of another run screen unless `push` asks to come back to it."""
+        try:
+            screen = self._make(name, run_dir, **options)
+        except NsmcTuiError as error:
+            self.report(error)
+            return
+        if isinstance(self.screen, RunScreen) and not push:
+            self.switch_screen(screen)
+        else:
+            self.push_screen(screen)
+
+    def go_back(self) -> None:
+        """One screen back; from the first screen, quit."""
+        if len(self.screen_stack) > 2:
+            self.pop_screen()
+        else:
+            self.exit()
+
+    def action_runs(self) -> None:
+        """Go to the list of runs."""
+        while len(self.screen_stack) > 2:
+            self.pop_screen()
+
+    def action_new_run(self, start_from: Path | None = None) -> None:
+        """Open the form for a new run, filled in from the run directory `start_from` if given."""
+        from tui.screens.new_run import NewRunScreen
+
+        if not isinstance(self.screen, NewRunScreen):
+            self.push_screen(NewRunScreen(start_from))
+
+    # -- shared by screens -------------------------------------------------------------------------------------
+
+    @property
+    def inspector(self) -> InspectorClient:
+        """The process that holds models for attention; made at its first use."""
+        if self._inspector is None:
+            from tui.inspector_client import InspectorClient
+
+            self._inspector = InspectorClient()
+        return self._inspector
+
+    def say(self, text: str, *, severity: SeverityLevel = "information", timeout: float = 5) -> None:
+        """A toast of one or more lines; foreign text in it is never markup."""
+        lines = "\n".join(visible(line) for line in text.split("\n"))
+        self.notify(lines, severity=severity, timeout=timeout, markup=False)
+
+    def report(self, error: NsmcTuiError) -> None:
+        """An error as a toast: what happened, and the way out."""
+        text = error.message if not error.hint else f"{error.message}\n{error.hint}"
+        self.say(text, severity="error", timeout=10)
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Our own colours, for themes that do not know them and for the first reading of the style sheets."""
+        return dict(THEMES[0].variables)
+
+    def watch_theme(self, theme: str) -> None:
+        """Remember the theme that the user chose."""
+        if self.is_running and theme != load_settings().get("theme"):
+            try:
+                save_setting("theme", theme)
+            except OSError as error:
+                self.say(_("the theme could not be kept: {reason}").format(reason=error), severity="warning")
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """Everything that keys can do here, by name, then Textual's own commands."""
+        seen: set[str] = set()
+        for active in screen.active_bindings.values():
+            binding = active.binding
+            if binding.description and binding.action not in seen and active.enabled:
+                seen.add(binding.action)
+                yield SystemCommand(
+                    binding.description,
+                    binding.tooltip or binding.description,
+                    self._action_callback(binding.action, active.node),
+                )
+        for command in super().get_system_commands(screen):
+            if command.title not in (_("Quit"), "Quit", "Keys"):
+                yield command
+
+    def _action_callback(self, action: str, node: Any) -> Callable[[], Any]:
+        async def run() -> None:
+            await self.run_action(action, node)
+
+        return run

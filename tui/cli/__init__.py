@@ -1,0 +1,66 @@
+"""The command line: each screen has a headless twin here. Only click is imported to show `--help`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from core import __version__
+from core.i18n import LANGUAGES
+from core.i18n import gettext as _
+
+
+class Context:
+    """Global options, handed to every command."""
+
+    def __init__(self, runs: str | None, lang: str | None, debug: bool) -> None:
+        self.runs_option = runs
+        self.lang = lang
+        self.debug = debug
+
+    @property
+    def runs(self) -> Path:
+        """The runs directory."""
+        from core.paths import runs_dir
+
+        return runs_dir(self.runs_option)
+
+    def find(self, run: str) -> Path:
+        """The directory of a run named on the command line."""
+        from core.runs import find_run
+
+        return find_run(self.runs, run)
+
+
+@click.group(
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    help=_("Train, watch, evaluate and review Korean sentiment classifiers in the terminal.")
+    + "\n\n"
+    + _("Without a command the app opens on the runs directory."),
+)
+@click.option("--runs", metavar="DIR", help=_("The runs directory (NSMC_TUI_RUNS; ./runs)."))
+@click.option("--lang", type=click.Choice(LANGUAGES), help=_("Language of the interface."))
+@click.option("--debug", is_flag=True, help=_("Show tracebacks."))
+@click.version_option(__version__, prog_name="nsmc-tui")
+@click.pass_context
+def cli(ctx: click.Context, runs: str | None, lang: str | None, debug: bool) -> int | None:
+    """The group behind all commands."""
+    ctx.obj = Context(runs, lang, debug)
+    if ctx.invoked_subcommand is None:
+        from tui.cli.app_commands import run_app
+
+        return run_app(ctx.obj)
+    return None
+
+
+def _register() -> None:
+    from tui.cli import app_commands, config_commands, review_commands, run_commands, train_commands
+
+    for module in (app_commands, train_commands, run_commands, review_commands, config_commands):
+        for command in module.COMMANDS:
+            cli.add_command(command)
+
+
+_register()

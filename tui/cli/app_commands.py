@@ -1,0 +1,64 @@
+"""`open` and `doctor`, and the way from the command line into the app."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from core.errors import UsageError
+from core.i18n import gettext as _
+
+if TYPE_CHECKING:
+    from tui.cli import Context
+
+SCREENS = ("runs", "new", "monitor", "evaluation", "review")
+
+
+def run_app(context: Context, run: Path | None = None, screen: str = "", demo: bool = False) -> int:
+    """Open the app and return its exit code. Raises UsageError where there is no terminal."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError(
+            _("the app needs a terminal"),
+            _("In a script use the commands: `nsmc-tui runs`, `watch`, `errors` … (`nsmc-tui --help`)."),
+        )
+    # Small matrices only: BLAS threads that wait for each other on busy cores cost more than they give.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from tui.app import NsmcTuiApp
+
+    app = NsmcTuiApp(context.runs, run=run, screen=screen, demo=demo)
+    app.run()
+    return app.return_code or 0
+
+
+@click.command(name="open", help=_("Open the app on a run."))
+@click.argument("run", required=False)
+@click.option("--screen", type=click.Choice(SCREENS), default=None, help=_("The screen to open."))
+@click.pass_obj
+def open_command(context: Context, run: str | None, screen: str | None) -> int:
+    """Open the app there."""
+    if run is None and screen in ("monitor", "evaluation", "review"):
+        run = "latest"
+    return run_app(context, context.find(run) if run else None, screen or "")
+
+
+@click.command(help=_("What this machine and terminal can do."))
+@click.option("--json", "as_json", is_flag=True, help=_("One JSON document."))
+@click.pass_obj
+def doctor(context: Context, as_json: bool) -> int:
+    """Check torch, GPU, drivers, disk, terminal, offline state."""
+    from tui.cli.doctor import examine, print_findings
+    from tui.cli.printing import print_json
+
+    findings = examine(context.runs)
+    if as_json:
+        print_json(findings)
+    else:
+        print_findings(findings)
+    return 0
+
+
+COMMANDS = (open_command, doctor)

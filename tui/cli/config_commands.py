@@ -1,0 +1,144 @@
+"""`config`, `data`: looking at settings and data before anything is started."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from core.errors import ConfigError
+from core.i18n import gettext as _
+
+if TYPE_CHECKING:
+    from tui.cli import Context
+
+
+@click.group(help=_("Show, check and explain configs."))
+def config() -> None:
+    """Group of config commands."""
+
+
+@config.command(name="show", help=_("Print the whole resolved config as TOML."))
+@click.argument("file", required=False, metavar="[CONFIG.toml]")
+@click.option("--json", "as_json", is_flag=True, help=_("As JSON."))
+def show(file: str | None, as_json: bool) -> int:
+    """Print a config with all defaults."""
+    from core import config_file
+    from tui.cli.printing import print_json
+
+    loaded = config_file.load(file) if file else config_file.validate({})
+    if as_json:
+        print_json(loaded.model_dump(mode="json"))
+    else:
+        print(config_file.dumps(loaded), end="")
+    return 0
+
+
+@config.command(name="check", help=_("Check a config without starting anything."))
+@click.argument("file", metavar="CONFIG.toml")
+@click.option("--json", "as_json", is_flag=True, help=_("One JSON document."))
+def check(file: str, as_json: bool) -> int:
+    """Check a config."""
+    from core import config_file
+    from tui.cli.printing import print_json
+
+    differences = config_file.changed(config_file.load(file))
+    if as_json:
+        print_json({"ok": True, "changed": {key: after for key, (_before, after) in differences.items()}})
+        return 0
+    print(_("{file} is fine; {n} settings differ from the guide's:").format(file=file, n=len(differences)))
+    for key, (before, after) in differences.items():
+        print(f"  {key} = {after}  ({before})")
+    return 0
+
+
+def descriptions() -> list[dict[str, Any]]:
+    """All keys: name, type, default, meaning; ours first, then transformers' further fields."""
+    from core import config_file
+    from core.config import RunConfig
+    from core.hf_args import RESERVED, hf_fields
+
+    defaults = RunConfig().model_dump(mode="json")
+    found = [
+        {
+            "key": f"{section}.{name}",
+            "type": config_file.kind(field.annotation),
+            "default": defaults[section][name],
+            "help": _(text) if (text := config_file.one_line(field.description)) else "",
+        }
+        for section, model in config_file.section_models().items()
+        for name, field in model.model_fields.items()
+    ]
+    ours = set(config_file.train_fields())
+    found += [
+        {"key": f"train.{f.name}", "type": f.annotation, "default": f.default, "help": f.help}
+        for f in hf_fields().values()
+        if f.name not in ours and f.name not in RESERVED
+    ]
+    return found
+
+
+@config.command(name="describe", help=_("Explain all keys, or one."))
+@click.argument("key", required=False)
+@click.option("--json", "as_json", is_flag=True, help=_("One JSON list."))
+def describe(key: str | None, as_json: bool) -> int:
+    """Explain keys."""
+    import difflib
+
+    from tui.cli.printing import print_json
+
+    found = descriptions()
+    if key:
+        chosen = [item for item in found if item["key"] == key or item["key"].split(".", 1)[1] == key]
+        if not chosen:
+            near = difflib.get_close_matches(key, [item["key"] for item in found], n=1, cutoff=0.4)
+            raise ConfigError(
+                _("unknown key {key}").format(key=key), _("Did you mean {near}?").format(near=near[0]) if near else ""
+            )
+        found = chosen
+    if as_json:
+        print_json(found)
+        return 0
+    for item in found:
+        print(f"{item['key']}  ({item['type']})  = {item['default']}")
+        print(f"    {item['help']}")
+    return 0
+
+
+@click.group(help=_("Look at data."))
+def data() -> None:
+    """Group of data commands."""
+
+
+@data.command(name="check", help=_("Report what is in the data: counts, traps, overlaps."))
+@click.argument("source", metavar="D")
+@click.option("--json", "as_json", is_flag=True, help=_("One JSON document."))
+@click.pass_obj
+def data_check(context: Context, source: str, as_json: bool) -> int:
+    """The data doctor, in a process that may import datasets."""
+    from core.launch import absolute_source
+    from tui.cli.heavy import call
+    from tui.cli.printing import print_json
+
+    document = call("core.data_check", {"source": absolute_source(source)})
+    if as_json:
+        print_json(document)
+    else:
+        _print_tree(document, 0)
+    return 0
+
+
+def _print_tree(value: Any, depth: int) -> None:
+    from core.text import visible
+
+    for name, item in value.items():
+        if isinstance(item, dict):
+            print("  " * depth + visible(str(name)))
+            _print_tree(item, depth + 1)
+        elif isinstance(item, float):
+            print("  " * depth + f"{visible(str(name))}: {item:.4g}")
+        elif item not in ([], None, ""):
+            print("  " * depth + f"{visible(str(name))}: {visible(str(item))}")
+
+
+COMMANDS = (config, data)

@@ -1,0 +1,117 @@
+"""Following a run as text: lines for people on stderr or stdout, or its events as JSON lines."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from core import formats
+from core.events import EVENTS_FILE
+from core.i18n import gettext as _
+from core.runs import FINAL_STATES, Run, load_run
+from core.tail import JsonlTail
+from core.text import visible
+
+POLL = 0.2
+STEP_LINE_INTERVAL = 5.0
+
+
+def events_until_end(run_dir: Path) -> Iterator[dict[str, Any]]:
+    """All events of a run from its first to its last, waiting for those that are still to come."""
+    tail = JsonlTail(run_dir / EVENTS_FILE)
+    while True:
+        # The state is read before the events: what a dead worker wrote last is not missed.
+        ended = load_run(run_dir).state in FINAL_STATES
+        records = tail.read(max_seconds=1.0)
+        yield from records
+        if ended and not records and not tail.pending:
+            return
+        if not records:
+            time.sleep(POLL)
+
+
+class Lines:
+    """One line a noteworthy event, steps at most every few seconds."""
+
+    def __init__(self) -> None:
+        self._phase: tuple[str, str] = ("", "")
+        self._step_at = 0.0
+
+    def line(self, event: dict[str, Any]) -> str:
+        """The line for `event`; empty for one that needs none."""
+        match event.get("type"):
+            case "run_started":
+                return _("run {run}").format(run=event.get("run_id", ""))
+            case "phase":
+                return self._of_phase(event)
+            case "step":
+                return self._of_step(event)
+            case "eval":
+                return self._of_eval(event)
+            case "checkpoint":
+                best = _(" (best)") if event.get("best") else ""
+                return _("checkpoint-{step} saved").format(step=event.get("step")) + best
+            case "alert":
+                hint = event.get("hint")
+                return f"! {event.get('message')}" + (f" — {hint}" if hint else "")
+            case "order":
+                return _("order {action} taken at step {step}").format(
+                    action=event.get("action"), step=event.get("taken_at_step")
+                )
+            case "run_finished":
+                return formats.state(str(event.get("state")))
+            case "run_failed":
+                return _("failed: {message}").format(message=event.get("message"))
+        return ""
+
+    def _of_phase(self, event: dict[str, Any]) -> str:
+        phase = (str(event.get("name", "")), str(event.get("split") or ""))
+        if phase[0] == self._phase[0] and phase[1] in ("", self._phase[1]):
+            return ""
+        self._phase = phase
+        return f"{formats.phase(phase[0])} {phase[1]}".strip()
+
+    def _of_step(self, event: dict[str, Any]) -> str:
+        now = time.monotonic()
+        last = event.get("step") == event.get("max_steps")
+        if now - self._step_at < STEP_LINE_INTERVAL and not last:
+            return ""
+        self._step_at = now
+        loss = event.get("loss")
+        parts = [
+            f"{formats.count(event.get('step'))}/{formats.count(event.get('max_steps'))}",
+            f"loss {'NaN' if loss is None else formats.number(loss)}",
+            f"lr {formats.rate(event.get('learning_rate'))}",
+            _("{n} reviews/s").format(n=formats.count(event.get("samples_per_second"))),
+            _("ETA {time}").format(time=formats.duration(event.get("eta"))),
+        ]
+        memory = event.get("gpu_allocated") or event.get("rss")
+        if memory:
+            parts.append(formats.size(memory))
+        return "  ".join(parts)
+
+    def _of_eval(self, event: dict[str, Any]) -> str:
+        shown = [
+            f"{name.split('_', 1)[1]} {formats.number(value)}"
+            for name, value in (event.get("metrics") or {}).items()
+            if isinstance(value, int | float) and name.split("_", 1)[-1] in ("accuracy", "f1", "loss")
+        ]
+        return f"{event.get('split')}: " + "  ".join(shown)
+
+
+def follow(run_dir: Path, *, as_json: bool, stream: TextIO | None = None) -> Run:
+    """Show a run until it ends and return how it ended. Interrupting it leaves the run alone."""
+    out = stream or sys.stdout
+    lines = Lines()
+    for event in events_until_end(run_dir):
+        if as_json:
+            print(json.dumps(event, ensure_ascii=False), file=sys.stdout, flush=True)
+        else:
+            text = lines.line(event)
+            if text:
+                print(visible(text), file=out, flush=True)
+    return load_run(run_dir)

@@ -1,0 +1,238 @@
+"""`evaluate`, `errors`, `attention`: scores, mispredicted reviews and where the model looked."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from core.errors import ModelError, UsageError
+from core.i18n import gettext as _
+
+if TYPE_CHECKING:
+    from tui.cli import Context
+
+
+def _run_or_model(context: Context, name: str) -> tuple[Path, bool]:
+    """The directory of a run or of a model, and whether it is a run."""
+    from core.runs import is_run_dir
+
+    direct = Path(name).expanduser()
+    if (direct / "config.json").is_file():
+        return direct.resolve(), False
+    if direct.is_dir() and not is_run_dir(direct):
+        raise ModelError(
+            _("{path} is neither a run nor a model").format(path=name),
+            _("A run has config.toml, a model config.json."),
+        )
+    return context.find(name), True
+
+
+@click.command(help=_("Predict and score a split with a run's model or a model directory."))
+@click.argument("target", metavar="RUN|MODEL_DIR")
+@click.option("--data", metavar="D", help=_("Other data than the run's own."))
+@click.option("--split", default="test", show_default=True, type=click.Choice(("test", "dev", "train")))
+@click.option("--batch-size", default=64, show_default=True, type=click.IntRange(min=1))
+@click.option("--json", "as_json", is_flag=True, help=_("One JSON document."))
+@click.pass_obj
+def evaluate(context: Context, target: str, data: str | None, split: str, batch_size: int, as_json: bool) -> int:
+    """Evaluate, in a process that may import torch."""
+    from core.launch import absolute_source
+    from tui.cli.heavy import call
+    from tui.cli.printing import print_json
+
+    path, is_run = _run_or_model(context, target)
+    if data is not None:
+        data = absolute_source(data)
+    if not is_run and data is None:
+        raise UsageError(_("a model directory needs --data"), _("For example --data sample."))
+    request = {"path": str(path), "data": data, "split": split, "batch_size": batch_size, "progress": not as_json}
+    document = call("core.evaluation", request)
+    if as_json:
+        print_json(document)
+    else:
+        print_report(document)
+    return 0
+
+
+def print_report(document: dict[str, Any]) -> None:
+    """The scores with their intervals and the confusion matrix as text."""
+    from core import formats
+    from tui.cli.printing import print_table
+
+    print(_("{split}: {n} reviews").format(split=document["split"], n=formats.count(document["n"])))
+    rows = []
+    for name, value in document["metrics"].items():
+        interval = document["intervals"].get(name)
+        span = f"[{interval[0]:.4f}, {interval[1]:.4f}]" if interval else ""
+        rows.append((name, f"{value:.5f}", span))
+    print_table([(_("metric"), "left"), (_("value"), "right"), ("95%", "left")], rows)
+    (tn, fp), (fn, tp) = document["confusion"]
+    print_table(
+        [(_("true \\ predicted"), "left"), (_("negative"), "right"), (_("positive"), "right")],
+        [(_("negative"), f"{tn:,}", f"{fp:,}"), (_("positive"), f"{fn:,}", f"{tp:,}")],
+    )
+
+
+@click.command(help=_("List mispredicted reviews."))
+@click.argument("run")
+@click.option("--kind", type=click.Choice(("fp", "fn", "all")), default="all", show_default=True)
+@click.option("--sort", type=click.Choice(("loss", "confidence", "length", "id")), default="loss", show_default=True)
+@click.option("--split", default=None, help=_("test (default) or dev."))
+@click.option("--limit", type=click.IntRange(min=0), default=None, help=_("At most so many."))
+@click.option("--json", "as_json", is_flag=True, help=_("One JSON document."))
+@click.pass_obj
+def errors(
+    context: Context, run: str, kind: str, sort: str, split: str | None, limit: int | None, as_json: bool
+) -> int:
+    """List errors of a run."""
+    from core.predictions import Predictions
+    from tui.cli.printing import console, print_json, print_table
+
+    predictions = Predictions(context.find(run), split)
+    chosen = predictions.select(kind, sort)
+    total = len(chosen)
+    if limit is None and not as_json:
+        limit = 20 if sys.stdout.isatty() else None
+    rows = [predictions.row(int(index)) for index in chosen[:limit]]
+    if as_json:
+        print_json({"total": total, "split": predictions.split, "items": [row.as_dict() for row in rows]})
+        return 0
+    names = (_("neg"), _("pos"))
+    print_table(
+        [
+            (_("loss"), "right"),
+            (_("p(pos)"), "right"),
+            (_("true"), "left"),
+            (_("pred"), "left"),
+            (_("id"), "right"),
+            (_("review"), "left"),
+        ],
+        [
+            (f"{row.loss:.2f}", f"{row.prob_1:.3f}", names[row.label], names[row.pred], row.id, row.document)
+            for row in rows
+        ],
+    )
+    console(stderr=True).print(_("{shown} of {total}").format(shown=len(rows), total=total))
+    return 0
+
+
+@click.command(help=_("Where a model looks in a review: the weights, with tokens and their place in the text."))
+@click.argument("target", metavar="RUN|MODEL_DIR")
+@click.option("--id", "review", metavar="ID", help=_("A review of the run's predictions."))
+@click.option("--text", metavar="T", help=_("Any text."))
+@click.option("--split", default=None, help=_("Where --id is looked for: test (default) or dev."))
+@click.option("--method", type=click.Choice(("attention", "rollout")), default="attention", show_default=True)
+@click.option("--layer", type=int, default=None, help=_("Layer from 0; left out, the mean."))
+@click.option("--head", type=int, default=None, help=_("Head from 0; left out, the mean."))
+@click.option("--max-length", type=click.IntRange(min=4), default=None, help=_("Longest input in tokens."))
+@click.option("--json", "as_json", is_flag=True, help=_("One JSON document."))
+@click.pass_obj
+def attention(
+    context: Context,
+    target: str,
+    review: str | None,
+    text: str | None,
+    split: str | None,
+    method: str,
+    layer: int | None,
+    head: int | None,
+    max_length: int | None,
+    as_json: bool,
+) -> int:
+    """Show attention for one review."""
+    from core.attention import answer_json
+    from core.inspector_client import inspect_once
+    from core.predictions import Predictions
+    from tui.cli.printing import print_json
+
+    if (review is None) == (text is None):
+        raise UsageError(
+            _("give either --id or --text"), _("`nsmc-tui errors RUN` lists the ids of mispredicted reviews.")
+        )
+    path, is_run = _run_or_model(context, target)
+    if review is not None:
+        if not is_run:
+            raise UsageError(_("--id needs a run"), _("A model directory has no reviews; use --text."))
+        predictions = Predictions(path, split)
+        text = predictions.row(predictions.find_id(review)).document
+    directory = model_of(path) if is_run else path
+    if is_run and max_length is None:
+        max_length = run_max_length(path)
+    document = answer_json(inspect_once(directory, text or "", max_length), method, layer, head)
+    if as_json:
+        print_json({**document, "id": review, "model": str(directory)})
+    else:
+        print_attention(document)
+    return 0
+
+
+def model_of(run_dir: Path) -> Path:
+    """A run's model directory. Raises ModelError while there is none."""
+    from core.evaluation import model_dir
+
+    return model_dir(run_dir)
+
+
+def run_max_length(run_dir: Path) -> int | None:
+    """The longest input of a run in tokens, as its config says; None when it does not."""
+    from core.config_file import read_values
+    from core.runs import CONFIG_FILE
+
+    if not (run_dir / CONFIG_FILE).is_file():
+        return None
+    value = read_values(run_dir / CONFIG_FILE).get("data", {}).get("max_length")
+    return value if isinstance(value, int) else None
+
+
+def print_attention(document: dict[str, Any]) -> None:
+    """The words of a review with a bar for each weight, and the probabilities."""
+    from rich.cells import cell_len
+
+    from core.text import visible
+
+    print(visible(document["text"]))
+    names = (_("negative"), _("positive"))
+    probabilities = [float(p) for p in document["probabilities"]]
+    print("  ".join(f"p({name}) {p:.4f}" for name, p in zip(names, probabilities, strict=False)))
+    place = " · ".join(
+        [
+            document["method"],
+            _("layer {n}").format(n=_("mean") if document["layer"] is None else document["layer"]),
+            _("head {n}").format(n=_("mean") if document["head"] is None else document["head"]),
+        ]
+    )
+    print(place + " · " + _("from the classification token"))
+    words = document["words"]
+    weights = [float(word["weight"] or 0.0) for word in words]
+    highest = max(weights, default=0.0) or 1.0
+    width = min(30, max((cell_len(visible(word["text"])) for word in words), default=0))
+    for word, weight in zip(words, weights, strict=True):
+        shown = visible(word["text"])
+        print(f"  {shown}{' ' * max(0, width - cell_len(shown))}  {weight:6.4f}  {'█' * round(24 * weight / highest)}")
+
+
+def print_first_error(run_dir: Path) -> None:
+    """The mispredicted review with the highest loss and its attention, as text."""
+    from core.attention import answer_json
+    from core.inspector_client import inspect_once
+    from core.predictions import Predictions
+
+    predictions = Predictions(run_dir)
+    chosen = predictions.select("all", "loss")
+    print()
+    if len(chosen) == 0:
+        print(_("No mispredicted reviews."))
+        return
+    row = predictions.row(int(chosen[0]))
+    names = (_("negative"), _("positive"))
+    print(
+        _("{n} mispredicted reviews; the one with the highest loss:").format(n=len(chosen))
+        + f"\n#{row.id}  {_('true')} {names[row.label]}  {_('predicted')} {names[row.pred]}  {_('loss')} {row.loss:.2f}"
+    )
+    print_attention(answer_json(inspect_once(model_of(run_dir), row.document, run_max_length(run_dir))))
+
+
+COMMANDS = (evaluate, errors, attention)

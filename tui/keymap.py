@@ -1,0 +1,55 @@
+"""Keys: one declaration a key, translated when a screen is made, and working with a Korean input method on.
+
+With 한글 input a terminal sends the letter that stands on the same key of the two-set (두벌식) layout: `ㅜ` for `n`.
+Every letter key therefore answers to its Korean letter too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from textual.binding import Binding, BindingsMap
+
+from core.i18n import gettext as _
+
+if TYPE_CHECKING:
+    from textual.dom import DOMNode
+
+TWO_SET = dict(zip("qwertyuiopasdfghjklzxcvbnm", "ㅂㅈㄷㄱㅅㅛㅕㅑㅐㅔㅁㄴㅇㄹㅎㅗㅓㅏㅣㅋㅌㅊㅍㅠㅜㅡ", strict=True))
+TWO_SET |= {"Q": "ㅃ", "W": "ㅉ", "E": "ㄸ", "R": "ㄲ", "T": "ㅆ", "O": "ㅒ", "P": "ㅖ"}
+
+
+def key(
+    keys: str, action: str, description: str = "", tooltip: str = "", *, show: bool = False, display: str | None = None
+) -> Binding:
+    """A binding for one or more keys (comma separated), the Korean letters of letter keys included.
+
+    `description` and `tooltip` are English source texts (mark them with `N_`); `show` puts it into the footer.
+    The binding's id is its action, so that a keymap of the user's can change it.
+    """
+    names = [name.strip() for name in keys.split(",")]
+    korean = [TWO_SET[name] for name in names if name in TWO_SET]
+    return Binding(
+        ",".join([*names, *korean]), action, description, show=show, key_display=display, tooltip=tooltip, id=action
+    )
+
+
+def localise(node: DOMNode) -> None:
+    """Translate what `node`'s bindings say about themselves into the language in use; help comes last."""
+    declared = sorted(
+        node._bindings.key_to_bindings.items(), key=lambda item: any(binding.action == "help" for binding in item[1])
+    )
+    node._bindings = BindingsMap.from_keys(
+        {
+            name: [
+                dataclasses.replace(
+                    binding,
+                    description=_(binding.description) if binding.description else "",
+                    tooltip=_(binding.tooltip) if binding.tooltip else "",
+                )
+                for binding in bindings
+            ]
+            for name, bindings in declared
+        }
+    )

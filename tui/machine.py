@@ -1,0 +1,39 @@
+"""The machine in one short line for the top of every screen."""
+
+from __future__ import annotations
+
+from core.device import GpuSample, HostSample, Nvml, sample_host
+
+
+def gpu_line(gpu: GpuSample) -> str:
+    """`gpu0 11.2/24 GB 87%`."""
+    used, total = gpu.memory_used / (1 << 30), gpu.memory_total / (1 << 30)
+    util = "" if gpu.util is None else f" {gpu.util}%"
+    return f"gpu{gpu.index} {used:.1f}/{total:.0f} GB{util}"
+
+
+def host_line(host: HostSample) -> str:
+    """`CPU 57% 3.1/24 GB`, for a machine without a GPU."""
+    return f"CPU {host.cpu:.0f}% {host.memory_used / (1 << 30):.1f}/{host.memory_total / (1 << 30):.0f} GB"
+
+
+class MachineReader:
+    """Reads the machine again and again, the driver opened once."""
+
+    def __init__(self) -> None:
+        self._nvml: Nvml | None = None
+
+    def line(self) -> str:
+        """The line now: up to four GPUs, else the CPU."""
+        if self._nvml is None:
+            self._nvml = Nvml()
+        gpus = self._nvml.sample()
+        if not gpus:
+            return host_line(sample_host())
+        more = f" +{len(gpus) - 4}" if len(gpus) > 4 else ""
+        return "  ".join(gpu_line(gpu) for gpu in gpus[:4]) + more
+
+    def close(self) -> None:
+        """Let go of the driver."""
+        if self._nvml is not None:
+            self._nvml.close()

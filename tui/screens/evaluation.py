@@ -1,0 +1,269 @@
+"""How well a run did on a split: scores with intervals, the confusion matrix, and the way to the reviews."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from rich.table import Table
+from rich.text import Text
+from textual import on, work
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from textual.message import Message
+from textual.widget import Widget
+from textual.widgets import Static
+
+from core import formats
+from core.errors import NsmcTuiError
+from core.i18n import N_
+from core.i18n import gettext as _
+from core.runs import load_run
+from core.text import visible
+from tui.keymap import key
+from tui.screens.base import RunScreen
+from tui.widgets.confusion import Confusion
+
+SCORES = (
+    ("accuracy", N_("accuracy")),
+    ("f1", "F1"),
+    ("precision", N_("precision")),
+    ("recall", N_("recall")),
+    ("macro_f1", N_("macro F1")),
+    ("loss", N_("log loss")),
+)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A split's scores as the screen shows them."""
+
+    split: str
+    n: int
+    metrics: dict[str, float]
+    intervals: dict[str, list[float]]
+    confusion: list[list[int]]
+
+
+class Loaded(Message):
+    """The scores of a split, or why there are none."""
+
+    def __init__(self, splits: list[str], scored: Scored | None, error: NsmcTuiError | None = None) -> None:
+        super().__init__()
+        self.splits = splits
+        self.scored = scored
+        self.error = error
+
+
+class Evaluated(Message):
+    """An evaluation that was asked for has ended."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        super().__init__()
+        self.document = document
+
+
+def score(run_dir: Path, split: str | None) -> tuple[list[str], Scored | None]:
+    """Read a split's predictions and score them; None while there are none. Raises RunError for a broken file."""
+    from core import metrics
+    from core.predictions import Predictions, splits
+
+    available = splits(run_dir)
+    if not available:
+        return [], None
+    chosen = split if split in available else available[0]
+    predictions = Predictions(run_dir, chosen)
+    matrix = predictions.confusion()
+    found = {**metrics.from_confusion(matrix), "loss": float(predictions.column("loss").mean())}
+    return available, Scored(chosen, len(predictions), found, metrics.intervals(matrix), matrix)
+
+
+class EvaluationScreen(RunScreen):
+    """Scores of one run, a split at a time."""
+
+    NAME = "evaluation"
+    CSS_PATH = "evaluation.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        key("r", "review", N_("Review errors"), N_("All mispredicted reviews of this split"), show=True),
+        key("d", "next_split", N_("Split"), N_("Next split: test, dev"), show=True),
+        key("v", "evaluate", N_("Evaluate now"), N_("Predict and score the test split now"), show=True),
+        key("y", "copy", N_("Copy"), N_("Copy the table as Markdown"), show=True),
+    ]
+
+    def __init__(self, run_dir: Path) -> None:
+        super().__init__(run_dir)
+        self._splits: list[str] = []
+        self._scored: Scored | None = None
+        self._busy = False
+
+    def compose_body(self) -> Iterable[Widget]:
+        """Headline, scores, matrix, notes."""
+        yield Static("", id="line", markup=False)
+        with Horizontal(id="body"):
+            yield Static("", id="scores", markup=False)
+            with Vertical(id="right"):
+                yield Confusion(id="confusion")
+                yield Static("", id="note", markup=False)
+        yield Static("", id="empty", classes="empty", markup=False)
+
+    def on_mount(self) -> None:
+        """Load the best split there is; look again while the run is live."""
+        super().on_mount()
+        self._show_empty(_("reading the predictions …"))
+        self._load(None)
+        self.set_interval(2.0, self._look_again)
+
+    def _look_again(self) -> None:
+        run = load_run(self.run_dir)
+        self.set_top(self.run_title, _("Evaluation"), state=run.state)
+        from core.predictions import splits
+
+        if self.is_current and not self._busy and splits(self.run_dir) != self._splits:
+            self._load(self._scored.split if self._scored else None)
+
+    @work(thread=True, exclusive=True, group="scores")
+    def _load(self, split: str | None) -> None:
+        try:
+            splits, scored = score(self.run_dir, split)
+        except NsmcTuiError as error:
+            self.post_message(Loaded([], None, error))
+        else:
+            self.post_message(Loaded(splits, scored))
+
+    @on(Loaded)
+    def _take(self, event: Loaded) -> None:
+        self._splits, self._scored = event.splits, event.scored
+        run = load_run(self.run_dir)
+        self.set_top(self.run_title, _("Evaluation"), state=run.state)
+        if event.error is not None:
+            self._show_empty(f"{event.error.message}\n{event.error.hint}")
+        elif event.scored is None:
+            self._show_empty(
+                _("No predictions yet: they are written when training ends.")
+                + "\n"
+                + (_("3 shows how far it is.") if run.live else _("v evaluates the test split now."))
+            )
+        else:
+            self._show(event.scored)
+
+    def _show_empty(self, text: str) -> None:
+        self.query_one("#body").display = False
+        self.query_one("#line", Static).update("")
+        box = self.query_one("#empty", Static)
+        box.display = True
+        box.update("\n".join(visible(line) for line in text.split("\n")))
+
+    def _show(self, scored: Scored) -> None:
+        self.query_one("#empty").display = False
+        self.query_one("#body").display = True
+        line = _("{split} · {n} reviews").format(split=scored.split, n=formats.count(scored.n))
+        if scored.split == "test":
+            line += " · " + _("the model was selected on dev, test was scored by it once")
+        elif scored.split == "dev":
+            line += " · " + _("the model was selected on these reviews: flattering, see test")
+        self.query_one("#line", Static).update(visible(line))
+        self.query_one("#scores", Static).update(self._table(scored))
+        confusion = self.query_one("#confusion", Confusion)
+        rows = scored.confusion
+        confusion.matrix = ((rows[0][0], rows[0][1]), (rows[1][0], rows[1][1]))
+        (_tn, fp), (fn, _tp) = scored.confusion
+        self.query_one("#note", Static).update(
+            _("FP {fp}: 부정 taken for 긍정").format(fp=f"{fp:,}")
+            + "\n"
+            + _("FN {fn}: 긍정 taken for 부정").format(fn=f"{fn:,}")
+            + "\n\n"
+            + _("enter: these reviews")
+        )
+        if self.focused is None:
+            confusion.focus()
+
+    def _table(self, scored: Scored) -> Table:
+        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+        table.add_column(_("score"), no_wrap=True)
+        table.add_column("", justify="right", no_wrap=True)
+        table.add_column(_("95% interval"), no_wrap=True)
+        for name, title in SCORES:
+            low_high = scored.intervals.get(name)
+            span = f"[{low_high[0]:.4f}, {low_high[1]:.4f}]" if low_high else ""
+            table.add_row(
+                Text(_(title), style="dim"), Text(f"{scored.metrics[name]:.4f}", style="bold"), Text(span, style="dim")
+            )
+        return table
+
+    # -- keys --------------------------------------------------------------------------------------------------
+
+    @on(Confusion.Chosen)
+    def _cell_chosen(self, event: Confusion.Chosen) -> None:
+        self._review(event.kind)
+
+    def action_review(self) -> None:
+        """All errors of this split."""
+        self._review("all")
+
+    def _review(self, kind: str) -> None:
+        if self._scored is not None:
+            self.nsmc.show_run(self.run_dir, "review", push=True, kind=kind, split=self._scored.split)
+
+    def action_next_split(self) -> None:
+        """Show the next split that has predictions."""
+        if self._scored is None or len(self._splits) < 2:
+            self.nsmc.say(_("There are predictions of one split only."))
+            return
+        self._load(self._splits[(self._splits.index(self._scored.split) + 1) % len(self._splits)])
+
+    def action_copy(self) -> None:
+        """Copy the scores as a Markdown table."""
+        scored = self._scored
+        if scored is None:
+            return
+        rows = [f"| {scored.split} (n = {scored.n:,}) | | 95% |", "|---|---:|---|"]
+        for name, _title in SCORES:
+            span = scored.intervals.get(name)
+            shown = f"[{span[0]:.4f}, {span[1]:.4f}]" if span else ""
+            rows.append(f"| {name} | {scored.metrics[name]:.4f} | {shown} |")
+        self.app.copy_to_clipboard("\n".join(rows))
+        self.nsmc.say(_("The table is in the clipboard as Markdown."))
+
+    def action_evaluate(self) -> None:
+        """Evaluate the test split in a process of its own."""
+        if self._busy:
+            return
+        self._busy = True
+        if self._scored is None:
+            self._show_empty(_("evaluating the test split …"))
+        else:
+            self.query_one("#line", Static).update(_("evaluating the test split …"))
+        self._evaluate()
+
+    @work(exclusive=True, group="evaluate")
+    async def _evaluate(self) -> None:
+        request = json.dumps({"path": str(self.run_dir), "split": "test"})
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",
+            "-m",
+            "core.evaluation",
+            request,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        try:
+            output, _errors = await process.communicate()
+        except asyncio.CancelledError:
+            process.kill()
+            raise
+        failed = {"message": _("the evaluation ended with code {code}").format(code=process.returncode), "hint": ""}
+        self.post_message(Evaluated(json.loads(output) if output.strip() else {"error": "process", **failed}))
+
+    @on(Evaluated)
+    def _evaluated(self, event: Evaluated) -> None:
+        self._busy = False
+        if "error" in event.document:
+            self.nsmc.report(NsmcTuiError(str(event.document["message"]), str(event.document.get("hint") or "")))
+        self._load("test")

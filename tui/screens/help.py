@@ -1,0 +1,79 @@
+"""All keys of a screen, over it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rich.table import Table
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from core.i18n import N_
+from core.i18n import gettext as _
+from tui.keymap import key, localise
+
+if TYPE_CHECKING:
+    from textual.screen import Screen
+
+MOVEMENT = (
+    ("↑ ↓ ← →  h j k l", N_("move")),
+    ("enter / esc", N_("in / out")),
+    ("tab", N_("next pane")),
+    ("ctrl+p", N_("command palette: everything by name")),
+    ("ctrl+q", N_("leave the app; runs go on")),
+)
+
+
+class HelpScreen(ModalScreen[None]):
+    """Keys of the screen below, then the keys that move everywhere."""
+
+    DEFAULT_CSS = """
+    HelpScreen { align: center middle; background: $background 60%; }
+    HelpScreen > VerticalScroll {
+        width: 76; max-width: 96%; height: auto; max-height: 92%; padding: 1 2; background: $panel;
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        key("escape,q,question_mark,f1", "dismiss", N_("Close"), show=True, display="esc"),
+    ]
+
+    def __init__(self, below: Screen[Any]) -> None:
+        super().__init__()
+        localise(self)
+        self._below = below
+
+    def compose(self) -> ComposeResult:
+        """The table of keys."""
+        table = Table(box=None, padding=(0, 2, 0, 0), show_header=False, expand=True)
+        table.add_column(no_wrap=True, style="bold")
+        table.add_column(ratio=1)
+        for keys, text in self._rows():
+            table.add_row(Text(keys), Text(text))
+        table.add_row("", "")
+        for keys, text in MOVEMENT:
+            table.add_row(Text(keys, style="dim"), Text(_(text), style="dim"))
+        with VerticalScroll():
+            yield Static(Text(_("Keys"), style="bold"))
+            yield Static("")
+            yield Static(table)
+
+    def _rows(self) -> Iterable[tuple[str, str]]:
+        by_action: dict[str, tuple[Binding, list[str]]] = {}
+        for active in self._below.active_bindings.values():
+            binding = active.binding
+            if not binding.description or active.node is self.app:
+                continue
+            shown = self.app.get_key_display(binding)
+            entry = by_action.setdefault(binding.action, (binding, []))
+            # The Korean letters of the same keys work too, but say nothing new.
+            if shown.isascii() or not any(character.isalpha() for character in shown):
+                entry[1].append(shown)
+        for binding, keys in by_action.values():
+            if keys:
+                unique = list(dict.fromkeys(keys))
+                yield " ".join(unique[:3]), binding.tooltip or binding.description

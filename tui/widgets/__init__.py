@@ -1,0 +1,1 @@
+"""Widgets, one thing a file."""

@@ -1,0 +1,317 @@
+"""Who looks at whom: a map of words or tokens, rows asking and columns answering, with a cursor that reads it out.
+
+Drawn line by line from steps computed once, so that 128 × 128 scrolls as fluidly as 10 × 10.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
+from rich.text import Text
+from textual import events
+from textual.binding import BindingType
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from core.i18n import N_
+from core.text import clusters
+from tui.heat_scale import colour, scale_of
+from tui.keymap import key, localise
+from tui.widgets.top_bar import fit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CELL = 2
+"""Columns of a cell: as wide as a Hangul syllable, which stands over it."""
+
+LABEL = 10
+"""Widest row label in cells."""
+
+HEAD_ROWS = 3
+"""Most syllables of a column's label, one below the other."""
+
+
+def syllables(label: str, count: int) -> list[str]:
+    """The first `count` characters of `label` as a reader sees them, each padded to a cell's width.
+
+    What is wider than a cell (or has no width) gives way to a dot; `label` is safe text already.
+    """
+    shown = []
+    for cluster in clusters(label)[:count]:
+        width = cell_len(cluster.display)
+        shown.append(cluster.display + " " * (CELL - width) if 1 <= width <= CELL else "· ")
+    return shown + [" " * CELL] * (count - len(shown))
+
+
+class HeatMap(ScrollView, can_focus=True):
+    """A square map of weights with row and column titles; arrows move a cursor. Posts `Moved` when it does.
+
+    Row titles stay at the left and column titles on top while the cells scroll. Without a map it shows a message.
+    """
+
+    DEFAULT_CSS = """
+    HeatMap { overflow-x: auto; overflow-y: auto; scrollbar-size: 1 1; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        key("up,k", "move(-1, 0)", N_("Up"), N_("Asking word before")),
+        key("down,j", "move(1, 0)", N_("Down"), N_("Next asking word")),
+        key("left", "move(0, -1)", N_("Left"), N_("Answering word before")),
+        key("right", "move(0, 1)", N_("Right"), N_("Next answering word")),
+        key("pageup", "move(-8, 0)", N_("Page up"), N_("Eight asking words back")),
+        key("pagedown", "move(8, 0)", N_("Page down"), N_("Eight asking words on")),
+        key("home,g", "corner(0)", N_("First"), N_("The first cell")),
+        key("end,G", "corner(1)", N_("Last"), N_("The last cell")),
+    ]
+
+    class Moved(Message):
+        """The cursor stands elsewhere, or on something else."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        localise(self)
+        self.matrix: NDArray[np.floating[Any]] = np.zeros((0, 0))
+        self.labels: tuple[str, ...] = ()
+        self.cursor = (0, 0)
+        self.message = ""
+        self._steps: NDArray[np.int64] = np.zeros((0, 0), dtype=np.int64)
+        self._row_titles: list[str] = []
+        self._column_titles: list[list[str]] = []
+        self._title_width = 0
+        self._drawn: dict[int, Strip] = {}
+        self._drawn_for: tuple[Any, ...] = ()
+
+    # -- what it shows -----------------------------------------------------------------------------------------
+
+    def show(self, matrix: NDArray[np.floating[Any]], labels: tuple[str, ...]) -> None:
+        """Show `matrix` (U × U, rows ask) with safe `labels`, one a unit. The cursor stays where the units stay."""
+        if labels != self.labels:
+            self.cursor = (0, 0)
+            self.scroll_to(0, 0, animate=False, force=True)
+        self.matrix, self.labels, self.message = matrix, labels, ""
+        self._steps = np.zeros((0, 0), dtype=np.int64)
+        self._measure()
+        self.post_message(self.Moved())
+
+    def show_message(self, message: str) -> None:
+        """Show safe text instead of a map: what is being waited for, or why there is none."""
+        self.matrix, self.labels, self.message = np.zeros((0, 0)), (), message
+        self.cursor = (0, 0)
+        self._measure()
+        self.post_message(self.Moved())
+
+    @property
+    def top(self) -> float:
+        """The highest value: the end of the scale."""
+        return float(self.matrix.max()) if self.matrix.size else 0.0
+
+    @property
+    def value(self) -> float | None:
+        """The value under the cursor."""
+        return float(self.matrix[self.cursor]) if self.matrix.size else None
+
+    @property
+    def readout(self) -> str:
+        """`나쁘진 → 아니잖아 0.214`: who asks, who answers, how much."""
+        return self.readout_in(2 * 20 + 10)
+
+    def readout_in(self, width: int) -> str:
+        """The readout in at most `width` cells: the words are cut, never the value."""
+        if self.value is None:
+            return ""
+        value = f"{self.value:.3f}"
+        row, column = self.cursor
+        label = max(4, (width - len(" →   ") - len(value)) // 2)
+        return f"{fit(self.labels[row], label)} → {fit(self.labels[column], label)}  {value}"
+
+    # -- measures ----------------------------------------------------------------------------------------------
+
+    @property
+    def _head(self) -> int:
+        """Lines of column titles: one where lines are scarce."""
+        if self.scrollable_content_region.height < 14:
+            return 1
+        return max((sum(part != " " * CELL for part in title) for title in self._column_titles), default=1)
+
+    def _measure(self) -> None:
+        self._drawn.clear()
+        count = len(self.labels)
+        self._row_titles = [fit(label, LABEL) for label in self.labels]
+        self._title_width = max((cell_len(title) for title in self._row_titles), default=0) + 1 if count else 0
+        self._column_titles = [syllables(label, HEAD_ROWS) for label in self.labels]
+        if count:
+            self.virtual_size = Size(self._title_width + CELL * count, self._head + count)
+        else:
+            self.virtual_size = Size(0, 0)
+        self.refresh()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """The room for titles may have changed."""
+        self._measure()
+        self._follow_cursor()
+
+    def watch_show_vertical_scrollbar(self) -> None:
+        """A scrollbar takes room without a resize: the cursor may be under it."""
+        self._follow_cursor()
+
+    def watch_show_horizontal_scrollbar(self) -> None:
+        """The same at the bottom."""
+        self._follow_cursor()
+
+    @property
+    def _first_column(self) -> int:
+        # Scroll positions count single columns; a cell is never cut in half, so the last one must fit whole.
+        return -(-self.scroll_offset.x // CELL)
+
+    @property
+    def _columns_in_view(self) -> int:
+        return max(0, (self.scrollable_content_region.width - self._title_width) // CELL)
+
+    @property
+    def _rows_in_view(self) -> int:
+        return max(0, self.scrollable_content_region.height - self._head)
+
+    # -- the cursor --------------------------------------------------------------------------------------------
+
+    def action_move(self, rows: int, columns: int) -> None:
+        """Move the cursor."""
+        self.move_to(self.cursor[0] + rows, self.cursor[1] + columns)
+
+    def action_corner(self, last: int) -> None:
+        """Move the cursor to the first or the last cell."""
+        end = (len(self.labels) - 1) * last
+        self.move_to(end, end)
+
+    def move_to(self, row: int, column: int) -> None:
+        """Put the cursor on a cell, or as near as there is."""
+        last = len(self.labels) - 1
+        place = (max(0, min(row, last)), max(0, min(column, last)))
+        if last < 0 or place == self.cursor:
+            return
+        self.cursor = place
+        self._follow_cursor()
+        # The titles of the cursor's row and column are marked, which concerns the head and two lines.
+        self.refresh()
+        self.post_message(self.Moved())
+
+    def _follow_cursor(self) -> None:
+        if not self.labels:
+            return
+        row, column = self.cursor
+        x, y = self.scroll_offset
+        if row < y:
+            y = row
+        elif row >= y + self._rows_in_view:
+            y = row - self._rows_in_view + 1
+        if column < self._first_column:
+            x = column * CELL
+        elif column >= self._first_column + self._columns_in_view:
+            x = (column - self._columns_in_view + 1) * CELL
+        if (x, y) != tuple(self.scroll_offset):
+            # By force: whether scrollbars are needed is not known yet when the map has just been given.
+            self.scroll_to(x, y, animate=False, immediate=True, force=True)
+
+    def on_click(self, event: events.Click) -> None:
+        """Put the cursor under the mouse."""
+        place = event.get_content_offset(self)
+        if place is None or not self.labels or place.y < self._head or place.x < self._title_width:
+            return
+        row = place.y - self._head + self.scroll_offset.y
+        column = (place.x - self._title_width) // CELL + self._first_column
+        if row < len(self.labels) and column < len(self.labels):
+            self.move_to(row, column)
+
+    # -- drawing -----------------------------------------------------------------------------------------------
+
+    def render_line(self, y: int) -> Strip:
+        """A line of column titles, or one row."""
+        width = self.scrollable_content_region.width
+        base = self.rich_style
+        if not self.labels:
+            return self._message_line(y, width, base)
+        state = (width, self._first_column, base, scale_of(self.app), self.has_focus)
+        if state != self._drawn_for:
+            self._drawn.clear()
+            self._drawn_for = state
+            # Another theme or terminal has other steps.
+            self._steps = np.zeros((0, 0), dtype=np.int64)
+        if y < self._head:
+            return self._heads(y).apply_style(base).adjust_cell_length(width, base)
+        row = y - self._head + self.scroll_offset.y
+        if row >= len(self.labels):
+            return Strip.blank(width, base)
+        if row == self.cursor[0]:
+            return self._row(row).apply_style(base).adjust_cell_length(width, base)
+        strip = self._drawn.get(row)
+        if strip is None:
+            strip = self._drawn[row] = self._row(row).apply_style(base).adjust_cell_length(width, base)
+        return strip
+
+    def _message_line(self, y: int, width: int, base: Style) -> Strip:
+        lines = list(Text(self.message).wrap(self.app.console, max(10, width - 2))) if self.message else []
+        # One line free above, so that it does not stick to the title.
+        text = lines[y - 1].plain.rstrip() if 0 < y <= len(lines) else ""
+        style = Style(color=colour(self.app, "secondary"))
+        return Strip([Segment(text, style)]).apply_style(base).adjust_cell_length(width, base)
+
+    def _in_view(self) -> range:
+        first = self._first_column
+        return range(first, min(len(self.labels), first + self._columns_in_view))
+
+    def _title_style(self, here: bool) -> Style:
+        if not here:
+            return Style(color=colour(self.app, "secondary"))
+        tone = colour(self.app, "accent") if self.has_focus else colour(self.app, "foreground")
+        return Style(color=tone, bold=True)
+
+    def _heads(self, y: int) -> Strip:
+        corner = "" if y < self._head - 1 else "↓ → "
+        width = self._title_width
+        quiet = self._title_style(False)
+        segments = [Segment(" " * max(0, width - len(corner)) + corner[:width], quiet)]
+        segments += [
+            Segment(self._column_titles[column][y], self._title_style(column == self.cursor[1]))
+            for column in self._in_view()
+        ]
+        return Strip(segments)
+
+    def _row(self, row: int) -> Strip:
+        scale = scale_of(self.app)
+        if self._steps.shape != self.matrix.shape:
+            self._steps = scale.steps(self.matrix, self.top)
+        title = self._row_titles[row]
+        title += " " * (self._title_width - cell_len(title))
+        segments = [Segment(title, self._title_style(row == self.cursor[0]))]
+        columns = self._in_view()
+        steps = self._steps[row, columns.start : columns.stop]
+        # Runs of one step are one segment: what goes over the line is a fraction of the cells.
+        ends = np.append(np.flatnonzero(np.diff(steps)) + 1, len(steps))
+        start = 0
+        for end in ends.tolist():
+            if end > start:
+                step = int(steps[start])
+                segments.append(Segment(_cell(scale.shade(step)) * (end - start), scale.styles[step]))
+            start = end
+        strip = Strip(segments)
+        if row == self.cursor[0] and self.cursor[1] in columns:
+            strip = self._with_cursor(strip, self.cursor[1] - columns.start, int(steps[self.cursor[1] - columns.start]))
+        return strip
+
+    def _with_cursor(self, strip: Strip, place: int, step: int) -> Strip:
+        """The cell under the cursor in brackets: they leave its colour to be seen, and need none themselves."""
+        scale = scale_of(self.app)
+        start = self._title_width + CELL * place
+        style = scale.styles[step] + Style(bold=True, reverse=scale.shaded and self.has_focus)
+        marked = Strip([Segment("[]", style)])
+        return Strip.join([strip.crop(0, start), marked, strip.crop(start + CELL)])
+
+
+def _cell(shade: str) -> str:
+    """A cell of one shade; a dot alone would make a dense row look busy, so it stands once."""
+    return "· " if shade == "·" else shade * CELL

@@ -1,0 +1,209 @@
+"""The queue as a list: draws only the lines in view, so that 50,000 reviews scroll like 50."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
+from rich.text import Text
+from textual import events
+from textual.binding import BindingType
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from core.i18n import N_
+from core.i18n import gettext as _
+from core.text import visible
+from tui.heat_scale import colour
+from tui.keymap import key, localise
+from tui.review_session import ReviewSession
+from tui.widgets.top_bar import fit
+
+# Emoji sequences and NFD take several code points a cell; more than this many need not be looked at.
+CODE_POINTS_A_CELL = 8
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Widths in cells of the columns before the text: mark, loss, p(positive), kind (0: not shown)."""
+
+    loss: int
+    prob: int
+    kind: int
+
+    @property
+    def before_text(self) -> int:
+        """Where the text begins."""
+        return 2 + self.loss + 2 + self.prob + 2 + (self.kind + 2 if self.kind else 0)
+
+
+def columns(kind: str) -> Columns:
+    """The columns of a queue of `kind`; in a queue of one kind only, the kind need not stand on every line."""
+    return Columns(
+        loss=max(5, cell_len(_("loss"))),
+        prob=max(5, cell_len(_("p(pos)"))),
+        kind=2 if kind in ("all", "correct", "any") else 0,
+    )
+
+
+def right(text: str, width: int) -> str:
+    """`text` at the right of `width` cells."""
+    return " " * (width - cell_len(text)) + text
+
+
+def heading(kind: str) -> Text:
+    """The captions over the columns."""
+    widths = columns(kind)
+    captions = f"  {right(_('loss'), widths.loss)}  {right(_('p(pos)'), widths.prob)}  "
+    return Text(captions + (" " * (widths.kind + 2) if widths.kind else "") + _("review"), no_wrap=True)
+
+
+class ReviewList(ScrollView, can_focus=True):
+    """Loss, p(positive), kind and the beginning of each review of a queue, one a line.
+
+    Posts `Moved` when another line is chosen and `Opened` for enter.
+    """
+
+    DEFAULT_CSS = """
+    ReviewList { overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1; }
+    ReviewList > .review-list--cursor {
+        background: $block-cursor-blurred-background; color: $block-cursor-blurred-foreground;
+    }
+    ReviewList:focus > .review-list--cursor {
+        background: $block-cursor-background; color: $block-cursor-foreground;
+    }
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"review-list--cursor"}
+    BINDINGS: ClassVar[list[BindingType]] = [
+        key("down,j", "move(1)", N_("Down"), N_("Next line")),
+        key("up,k", "move(-1)", N_("Up"), N_("Line before")),
+        key("pagedown,ctrl+d", "page(1)", N_("Page down"), N_("A page on")),
+        key("pageup,ctrl+u", "page(-1)", N_("Page up"), N_("A page back")),
+        key("home,g", "move(-1000000000)", N_("First"), N_("First review")),
+        key("end,G", "move(1000000000)", N_("Last"), N_("Last review")),
+        # In the footer only where it is the way to the text; beside the text it takes one to the map.
+        key("enter", "open", N_("Read"), N_("Show the review with its attention"), show=True),
+        key("enter", "open_beside", N_("Map"), N_("To the map of who looks at whom")),
+    ]
+    cursor: reactive[int] = reactive(0)
+
+    class Moved(Message):
+        """The line at `position` of the queue was chosen."""
+
+        def __init__(self, position: int) -> None:
+            super().__init__()
+            self.position = position
+
+    class Opened(Message):
+        """The chosen line was opened."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        localise(self)
+        self._session: ReviewSession | None = None
+        self._columns = columns("all")
+
+    def show(self, session: ReviewSession) -> None:
+        """Show the queue of `session` with its place."""
+        self._session = session
+        self._columns = columns(session.kind)
+        self.virtual_size = Size(self.scrollable_content_region.width, len(session))
+        self.set_reactive(ReviewList.cursor, session.position)
+        self._scroll_to_cursor()
+        self.refresh()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Fit the lines to the new width."""
+        count = len(self._session) if self._session is not None else 0
+        self.virtual_size = Size(self.scrollable_content_region.width, count)
+        self._scroll_to_cursor()
+        self.refresh()
+
+    def watch_cursor(self, old: int, new: int) -> None:
+        """Draw the two lines that changed and keep the chosen one in view."""
+        self.refresh_line(old)
+        self.refresh_line(new)
+        self._scroll_to_cursor()
+
+    def _scroll_to_cursor(self) -> None:
+        height = self.scrollable_content_region.height
+        if height > 0:
+            # By force: whether a scrollbar is needed is not known yet when the queue has just been given.
+            region = Region(0, self.cursor, 1, 1)
+            self.scroll_to_region(region, animate=False, immediate=True, force=True, x_axis=False)
+
+    def _choose(self, position: int) -> None:
+        if self._session is None or not len(self._session):
+            return
+        position = max(0, min(position, len(self._session) - 1))
+        if position != self.cursor:
+            self.cursor = position
+            self.post_message(self.Moved(position))
+
+    def action_move(self, step: int) -> None:
+        """Choose the line `step` further on."""
+        self._choose(self.cursor + step)
+
+    def action_page(self, step: int) -> None:
+        """Choose the line a page further on."""
+        self._choose(self.cursor + step * max(1, self.scrollable_content_region.height - 1))
+
+    def action_open(self) -> None:
+        """Open the chosen line."""
+        if self._session is not None and len(self._session):
+            self.post_message(self.Opened())
+
+    def action_open_beside(self) -> None:
+        """The same where the text is beside the list."""
+        self.action_open()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """One of the two meanings of enter, by the room there is."""
+        if action in ("open", "open_beside"):
+            return self.screen.has_class("-narrow") == (action == "open")
+        return super().check_action(action, parameters)
+
+    def on_click(self, event: events.Click) -> None:
+        """Choose the line under the mouse; a second click opens it."""
+        line = event.get_content_offset(self)
+        if line is None or self._session is None:
+            return
+        position = line.y + self.scroll_offset.y
+        if position < len(self._session):
+            self._choose(position)
+            if event.chain == 2:
+                self.action_open()
+
+    def render_line(self, y: int) -> Strip:
+        """The line of one review."""
+        width = self.scrollable_content_region.width
+        base = self.rich_style
+        position = y + self.scroll_offset.y
+        session = self._session
+        if session is None or position >= len(session):
+            return Strip.blank(width, base)
+        row = int(session.queue[position])
+        chosen = position == self.cursor
+        if chosen:
+            base += self.get_component_rich_style("review-list--cursor")
+        widths = self._columns
+        quiet = Style() if chosen else Style(color=colour(self.app, "secondary"))
+        segments = [
+            Segment("▌ " if chosen else "  ", Style(color=colour(self.app, "accent")) if chosen else Style()),
+            Segment(right(f"{session.loss[row]:.2f}", widths.loss) + "  "),
+            Segment(right(f"{session.prob_1[row]:.3f}", widths.prob) + "  ", quiet),
+        ]
+        if widths.kind:
+            kind = (("TN", "FP"), ("FN", "TP"))[int(session.label[row])][int(session.pred[row])]
+            tone = colour(self.app, "positive" if session.pred[row] else "negative")
+            segments.append(Segment(kind + "  ", Style(color=tone)))
+        room = max(0, width - widths.before_text)
+        text = fit(visible(session.document(row)[: room * CODE_POINTS_A_CELL]), room)
+        segments.append(Segment(text))
+        return Strip(segments).apply_style(base).adjust_cell_length(width, base)

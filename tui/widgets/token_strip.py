@@ -1,0 +1,202 @@
+"""A review's own text with heat behind its characters, wrapped by cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.geometry import Size
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from core.text import clusters
+from tui.heat_scale import colour, scale_of
+from tui.heat_view import Heat
+
+CHIP = -1
+
+
+class Cell(NamedTuple):
+    """One grapheme cluster on the screen: what to draw, its width in cells, its span of the text.
+
+    For a token that the tokenizer added, `start` is CHIP and `end` its number among them.
+    """
+
+    display: str
+    width: int
+    start: int
+    end: int
+
+
+def cells_of(text: str) -> list[Cell]:
+    """The clusters of `text` as they are drawn; offsets are those of the raw text."""
+    return [Cell(c.display, cell_len(c.display), c.start, c.end) for c in clusters(text)]
+
+
+def wrap(cells: Sequence[Cell], width: int, text: str = "") -> list[list[Cell]]:
+    """Lines of at most `width` cells, broken after spaces where there are any, and after each newline of `text`.
+
+    A wide character is never cut. A space that would begin a line is left out.
+    """
+    lines: list[list[Cell]] = []
+    line: list[Cell] = []
+    used, after_space = 0, 0
+    for cell in cells:
+        space = cell.display.isspace()
+        if used + cell.width > width and line:
+            if space:
+                lines.append(line)
+                line, used, after_space = [], 0, 0
+                continue
+            rest = line[after_space:] if after_space else []
+            lines.append(line[:after_space] if after_space else line)
+            line, used, after_space = rest, sum(c.width for c in rest), 0
+            if used + cell.width > width and line:
+                lines.append(line)
+                line, used = [], 0
+        line.append(cell)
+        used += cell.width
+        if space:
+            after_space = len(line)
+        if cell.start >= 0 and text[cell.start : cell.end].endswith("\n"):
+            lines.append(line)
+            line, used, after_space = [], 0, 0
+    if line or not lines:
+        lines.append(line)
+    return lines
+
+
+class TokenStrip(ScrollView):
+    """The text of one review: heat as ground colours, the hottest words bold and underlined, grey beyond the window.
+
+    Without colours each line has a second one below it with shades. It can be focused when it has to scroll.
+    """
+
+    DEFAULT_CSS = """
+    TokenStrip { overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1; }
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.can_focus = False
+        self.text = ""
+        self.heat: Heat | None = None
+        self._cut: int | None = None
+        self._cells: list[Cell] = []
+        self._lines: list[list[Cell]] = []
+
+    def show(self, text: str) -> None:
+        """Show the raw `text`, without heat for now."""
+        self.text, self.heat, self._cut = text, None, None
+        self._cells = cells_of(text)
+        self.scroll_to(y=0, animate=False)
+        self._layout_lines()
+
+    def show_heat(self, heat: Heat | None, cut: int | None = None) -> None:
+        """Lay `heat` of the text in view over it; `cut` is the offset from which the model did not see it."""
+        chips = self.heat is not None and bool(self.heat.added)
+        self.heat, self._cut = heat, cut
+        if chips or (heat is not None and heat.added):
+            self._layout_lines()
+        else:
+            self.refresh()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Wrap anew."""
+        self._layout_lines()
+
+    def watch_show_vertical_scrollbar(self) -> None:
+        """A scrollbar takes a column without a resize."""
+        if self.is_mounted:
+            self._layout_lines()
+
+    def lines(self) -> list[str]:
+        """What stands on each line."""
+        return ["".join(cell.display for cell in line) for line in self._lines]
+
+    def _layout_lines(self) -> None:
+        width = self.scrollable_content_region.width
+        if width < 2:
+            return
+        self._lines = wrap(self._with_chips(), width, self.text)
+        total = len(self._lines) * self._pitch
+        self.virtual_size = Size(width, total)
+        self.can_focus = total > self.scrollable_content_region.height
+        self.refresh()
+
+    @property
+    def _pitch(self) -> int:
+        return 2 if scale_of(self.app).shaded else 1
+
+    def _with_chips(self) -> list[Cell]:
+        if self.heat is None or not self.heat.added:
+            return self._cells
+        chips = [Cell(label, cell_len(label), CHIP, number) for number, (label, _weight) in enumerate(self.heat.added)]
+        space = Cell(" ", 1, CHIP, CHIP)
+        # Most tokenizers put one in front and the others behind; where exactly, the map tells.
+        return [chips[0], space, *self._cells, *(part for chip in chips[1:] for part in (space, chip))]
+
+    def render_line(self, y: int) -> Strip:
+        """One line of text, or of shades below one."""
+        base = self.rich_style
+        number, below = divmod(y + self.scroll_offset.y, self._pitch)
+        width = self.scrollable_content_region.width
+        if number >= len(self._lines):
+            return Strip.blank(width, base)
+        parts = self._shades(self._lines[number]) if below else self._letters(self._lines[number])
+        return Strip(list(_merge(parts))).apply_style(base).adjust_cell_length(width, base)
+
+    def _steps(self, line: list[Cell]) -> list[int | None]:
+        """The step of each cell; None without heat or beyond the window."""
+        heat = self.heat
+        if heat is None:
+            return [None] * len(line)
+        values = [self._weight(heat, cell) for cell in line]
+        steps = scale_of(self.app).steps([value or 0.0 for value in values], heat.top)
+        return [None if value is None else int(step) for value, step in zip(values, steps, strict=True)]
+
+    def _weight(self, heat: Heat, cell: Cell) -> float | None:
+        if cell.start == CHIP:
+            return None if cell.end == CHIP else heat.added[cell.end][1]
+        if self._cut is not None and cell.start >= self._cut:
+            return None
+        return float(heat.characters[cell.start : cell.end].max(initial=0.0))
+
+    def _letters(self, line: list[Cell]) -> Iterator[tuple[str, Style]]:
+        scale = scale_of(self.app)
+        grey = Style(color=colour(self.app, "secondary"), dim=True)
+        hottest = self.heat.hottest if self.heat is not None else ()
+        for cell, step in zip(line, self._steps(line), strict=True):
+            style = Style()
+            if self._cut is not None and cell.start >= self._cut:
+                style = grey
+            elif step is not None and (step > 0 or scale.shaded):
+                style = scale.styles[step]
+            if cell.start == CHIP:
+                style += Style(italic=True)
+            elif any(start <= cell.start < end for start, end in hottest):
+                style += Style(bold=True, underline=True)
+            yield cell.display, style
+
+    def _shades(self, line: list[Cell]) -> Iterator[tuple[str, Style]]:
+        scale = scale_of(self.app)
+        for cell, step in zip(line, self._steps(line), strict=True):
+            blank = step is None or (cell.start != CHIP and cell.display.isspace())
+            yield (" " if blank or step is None else scale.shade(step)) * cell.width, Style()
+
+
+def _merge(parts: Iterator[tuple[str, Style]]) -> Iterator[Segment]:
+    """Neighbours of one style as one segment: fewer bytes over a slow line."""
+    run, current = "", None
+    for text, style in parts:
+        if current is not None and style != current:
+            yield Segment(run, current)
+            run = ""
+        current = style
+        run += text
+    if run:
+        yield Segment(run, current)

@@ -1,0 +1,71 @@
+"""The one line on top: where I am at the left, the machine and the run's state at the right."""
+
+from __future__ import annotations
+
+from rich.cells import cell_len, set_cell_size
+from rich.text import Text
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from core import formats
+from core.text import visible
+
+# A dot and a word: the colour is never alone in saying something.
+STATE_MARKS = {
+    "queued": ("○", "dim"),
+    "starting": ("○", "accent"),
+    "running": ("●", "accent"),
+    "pausing": ("‖", "warning"),
+    "paused": ("‖", "warning"),
+    "stopping": ("●", "warning"),
+    "finished": ("✓", "success"),
+    "stopped": ("■", "dim"),
+    "failed": ("✗", "error"),
+    "crashed": ("✗", "error"),
+}
+
+
+def state_text(state: str, variables: dict[str, str]) -> Text:
+    """A run's state as a mark and a word in the theme's colours."""
+    mark, tone = STATE_MARKS.get(state, ("·", "dim"))
+    style = "dim" if tone == "dim" else variables.get(tone, "")
+    return Text.assemble((f"{mark} ", style), (formats.state(state), style))
+
+
+class TopBar(Widget):
+    """Breadcrumb, machine, state; cut in that order of importance when the line is short."""
+
+    DEFAULT_CSS = """
+    TopBar { dock: top; height: 1; background: $panel; padding: 0 1; }
+    """
+    crumbs: reactive[tuple[str, ...]] = reactive(())
+    machine: reactive[str] = reactive("")
+    state: reactive[str] = reactive("")
+
+    def render(self) -> Text:
+        """One line exactly as wide as the bar."""
+        width = self.size.width
+        variables = self.app.get_css_variables()
+        last = len(self.crumbs)
+        left = Text()
+        for index, part in enumerate(("nsmc-tui", *self.crumbs)):
+            if index:
+                left.append(" › ", style="dim")
+            left.append(visible(part), style="bold" if index == last else "dim")
+        state = state_text(self.state, variables) if self.state else Text()
+        machine = Text(self.machine, style="dim")
+        right = machine + (Text("  ") if self.state and self.machine else Text()) + state
+        if left.cell_len + right.cell_len + 2 > width:
+            right = state
+        room = max(8, width - right.cell_len - 2)
+        if left.cell_len > room:
+            left = Text(set_cell_size(left.plain, room - 1) + "…", style="bold")
+        gap = max(0, width - left.cell_len - right.cell_len)
+        return left + Text(" " * gap) + right
+
+
+def fit(text: str, width: int) -> str:
+    """`text` cut to `width` cells with an ellipsis, wide characters whole."""
+    if cell_len(text) <= width:
+        return text
+    return set_cell_size(text, max(0, width - 1)) + "…"
