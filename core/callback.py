@@ -13,74 +13,16 @@ from typing import Any
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from core.control import OrderReader
 from core.device import DeviceSampler
 from core.failures import nan_loss
+from core.orders import Orders
 from core.recorder import Recorder
 
 PAUSE_POLL = 0.1
 
 
-class Aborted(Exception):  # noqa: N818 - not an error: the user asked for it
-    """The run ends now: nothing more is saved or evaluated."""
-
-
 class EvaluationCut(Exception):  # noqa: N818 - not an error: the user asked for it
     """A stop came in the middle of an evaluation: it is left, the model is saved."""
-
-
-class Orders:
-    """What the user has asked of the run so far: by signals, by `control.jsonl`.
-
-    `stop` is set by the first SIGTERM, SIGINT or order `stop`. Each order taken is an `order` event.
-    """
-
-    def __init__(self, run_dir: Path, recorder: Recorder) -> None:
-        self.signals = 0
-        self.stop = False
-        self.paused = False
-        self.save = False
-        self.evaluate = False
-        self._reader = OrderReader(run_dir)
-        self._recorder = recorder
-
-    def on_signal(self, number: int, frame: Any) -> None:
-        """A handler for SIGTERM and SIGINT: the first is taken after the step, the second aborts at once.
-
-        The first only counts: the main thread may be in the middle of writing an event.
-        """
-        self.signals += 1
-        if self.signals > 1:
-            raise Aborted
-
-    def _request_stop(self, step: int, **fields: Any) -> None:
-        self.stop = True
-        self.paused = False
-        self._recorder.set_state("stopping")
-        self._recorder.emit("order", action="stop", taken_at_step=step, **fields)
-
-    def take(self, step: int) -> None:
-        """Read new orders and take them, at `step`. Raises Aborted for `abort`, or for a second `stop`."""
-        if self.signals and not self.stop:
-            self._request_stop(step, by="signal")
-        for record in self._reader.read():
-            action, fields = record["action"], {"id": record.get("id")}
-            if action == "stop" and not self.stop:
-                self._request_stop(step, **fields)
-                continue
-            self._recorder.emit("order", action=action, taken_at_step=step, **fields)
-            if action in ("abort", "stop"):
-                raise Aborted
-            if action == "save":
-                self.save = True
-            elif action == "evaluate":
-                self.evaluate = True
-            elif action == "pause" and not self.stop:
-                self.paused = True
-                self._recorder.set_state("paused")
-            elif action == "continue" and self.paused:
-                self.paused = False
-                self._recorder.set_state("running")
 
 
 class MonitorCallback(TrainerCallback):
@@ -99,6 +41,7 @@ class MonitorCallback(TrainerCallback):
         events_per_second: float,
         tokens_per_sample: float,
         stop_on_nan: bool,
+        has_dev: bool,
     ) -> None:
         self._recorder = recorder
         self._orders = orders
@@ -106,6 +49,7 @@ class MonitorCallback(TrainerCallback):
         self._interval = 1.0 / events_per_second
         self._tokens_per_sample = tokens_per_sample
         self._stop_on_nan = stop_on_nan
+        self._has_dev = has_dev
         self._last = 0.0
         self._last_step = 0
         self._step_at = 0.0
@@ -131,7 +75,8 @@ class MonitorCallback(TrainerCallback):
         """Start the clock at the first step."""
         self._last, self._last_step = time.monotonic(), state.global_step
         self._logged_step = state.global_step
-        self._recorder.set_state("running", step=state.global_step, max_steps=state.max_steps, phase="training")
+        running = "stopping" if self._orders.stop else "running"
+        self._recorder.set_state(running, step=state.global_step, max_steps=state.max_steps, phase="training")
         self._recorder.phase("training", state.global_step, state.max_steps)
 
     def on_step_end(
@@ -145,11 +90,13 @@ class MonitorCallback(TrainerCallback):
         if orders.save:
             orders.save, control.should_save = False, True
         if orders.evaluate:
-            orders.evaluate, control.should_evaluate = False, True
+            orders.evaluate, control.should_evaluate = False, self._has_dev
+            # An evaluation may find a new best model: without a checkpoint Trainer would remember one it has not.
+            control.should_save = control.should_save or args.save_strategy != "no"
         if orders.stop:
             control.should_training_stop = control.should_save = True
             # The last state competes with the best one before the run ends.
-            control.should_evaluate = args.eval_strategy != "no"
+            control.should_evaluate = self._has_dev and args.eval_strategy != "no"
         self._step_at = time.monotonic()
         elapsed = self._step_at - self._last
         last_step = state.global_step >= state.max_steps or orders.stop
@@ -168,6 +115,7 @@ class MonitorCallback(TrainerCallback):
 
     def _wait(self, state: TrainerState) -> None:
         begun = time.monotonic()
+        self._recorder.set_state("paused")
         while self._orders.paused:
             time.sleep(PAUSE_POLL)
             self._orders.take(state.global_step)

@@ -111,7 +111,7 @@ class TrainConfig(BaseModel):
     """Checkpoints kept, 0 for all; the best one stays whatever its age."""
     load_best_model_at_end: bool = True
     """The run stands for the checkpoint that did best on dev, not for the last one."""
-    metric_for_best_model: str = "accuracy"
+    metric_for_best_model: Literal["accuracy", "precision", "recall", "f1", "macro_f1", "loss"] = "accuracy"
     """The dev metric that selects the best checkpoint."""
     train_sampling_strategy: Literal["random", "sequential", "group_by_length", "batch_rebalance"] = "group_by_length"
     """Order of the train reviews; by length, hardly anything is padded."""
@@ -136,7 +136,7 @@ class LaunchConfig(Section):
 
     name: str | None = None
     """The run's name; part of its directory's name."""
-    device: str | None = None
+    device: str | None = Field(None, pattern=r"^(cpu|cuda|\d+(,\d+)*)$")
     """`cpu`, `cuda`, or GPU numbers as in `CUDA_VISIBLE_DEVICES` (`0`, `0,1`); left out, whatever torch finds."""
     events_per_second: float = Field(5.0, gt=0, le=5)
     """Most `step` events a second, however fast the steps."""

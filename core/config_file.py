@@ -56,6 +56,8 @@ def _check_keys(values: dict[str, Any], file: str) -> None:
             )
         known = list(models[section].model_fields)
         for name, value in content.items():
+            if name == "lr_scheduler_type":
+                check_extra(name, value, known, file)
             if name in known:
                 continue
             if section == "train":
@@ -93,6 +95,8 @@ def _reason(error: Any) -> str:
     if kind in limits:
         limit = context.get("gt", context.get("ge", context.get("lt", context.get("le"))))
         return limits[kind].format(limit=limit)
+    if kind == "string_pattern_mismatch":
+        return _("must look like {pattern}").format(pattern=context.get("pattern", ""))
     kinds = {
         "int": _("must be a whole number"),
         "float": _("must be a number"),

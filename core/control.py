@@ -83,13 +83,18 @@ def order_and_wait(run_dir: Path, action: str, timeout: float = 60.0) -> dict[st
 
 
 class OrderReader:
-    """The worker's side: gives the orders that came since the last call, for the price of a `stat`."""
+    """The worker's side: gives the orders that came since the last call, for the price of a `stat`.
+
+    A run that has lived before (it has events) leaves the orders of that life alone; a new one takes all, also
+    those that were sent before its worker could read them.
+    """
 
     def __init__(self, run_dir: Path) -> None:
         self._tail = JsonlTail(run_dir / CONTROL_FILE)
-        # Orders of an earlier life of this run (before a resume) are not for this worker.
-        while self._tail.read() or self._tail.pending:
-            pass
+        events = run_dir / EVENTS_FILE
+        if events.is_file() and events.stat().st_size > 0:
+            while self._tail.read() or self._tail.pending:
+                pass
 
     def read(self) -> list[dict[str, Any]]:
         """New orders, unknown actions left out."""

@@ -54,7 +54,8 @@ def evaluate(
     report = progress or (lambda _name, _done, _total: None)
     run = is_run_dir(path)
     directory = model_dir(path) if run else path
-    own = config_file.load(path / CONFIG_FILE).data if run and (path / CONFIG_FILE).is_file() else None
+    config = config_file.load(path / CONFIG_FILE) if run and (path / CONFIG_FILE).is_file() else None
+    own = config.data if config is not None else None
     settings = own.model_copy(deep=True) if own is not None else DataConfig(source=data or "")
     if own is None and not data:
         raise UsageError(_("a model directory needs --data"), _("For example --data sample."))
@@ -115,7 +116,12 @@ def evaluate(
     if run and own is not None and data is not None and settings.source != own.source:
         name = f"{split}@{Path(data).name}"
     written = predictions.write(path, name, rows) if os.access(path, os.W_OK) else None
-    scored = metrics.report(rows["label"].to_numpy(), rows["pred"].to_numpy(), float(rows["loss"].to_numpy().mean()))
+    scored = metrics.report(
+        rows["label"].to_numpy(),
+        rows["pred"].to_numpy(),
+        float(rows["loss"].to_numpy().mean()),
+        config.evaluate.bootstrap if config is not None else 2000,
+    )
     return {
         "run_id": path.name,
         "model": str(directory),

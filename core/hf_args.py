@@ -126,6 +126,37 @@ def hf_fields() -> dict[str, HfField]:
     return {}
 
 
+@functools.cache
+def enum_values() -> dict[str, tuple[str, ...]]:
+    """The values of the enums that `TrainingArguments` names, read from the installed source, not imported."""
+    path = training_arguments_source()
+    found: dict[str, tuple[str, ...]] = {}
+    if path is None:
+        return found
+    for file in (path.with_name("trainer_utils.py"), path):
+        try:
+            tree = ast.parse(file.read_text(encoding="utf-8"))
+        except (OSError, SyntaxError):
+            continue
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef) and any("Enum" in ast.unparse(base) for base in node.bases):
+                values = [item.value for item in node.body if isinstance(item, ast.Assign)]
+                texts = [v.value for v in values if isinstance(v, ast.Constant) and isinstance(v.value, str)]
+                if texts:
+                    found[node.name] = tuple(texts)
+    return found
+
+
+def choices_of(field: HfField) -> tuple[str, ...]:
+    """The values that a field takes when they can be listed: its declared choices, or its enum's."""
+    if field.choices:
+        return field.choices
+    for part in field.annotation.split("|"):
+        if part.strip() in enum_values():
+            return enum_values()[part.strip()]
+    return ()
+
+
 def _parts(annotation: str) -> set[str]:
     flat = annotation.replace("typing.", "").replace("Optional[", "None | ")
     return {part.strip().rstrip("]") for part in flat.replace("Union[", "").replace(",", "|").split("|")}
@@ -133,8 +164,9 @@ def _parts(annotation: str) -> set[str]:
 
 def _accepts(field: HfField, value: Any) -> bool:
     parts = _parts(field.annotation)
-    if field.choices:
-        return isinstance(value, str) and value in field.choices
+    choices = choices_of(field)
+    if choices and isinstance(value, str):
+        return value in choices
     if isinstance(value, bool):
         return "bool" in parts or field.annotation.startswith("dict")
     if isinstance(value, int):
@@ -166,7 +198,7 @@ def check_extra(name: str, value: Any, known: list[str], file: str = "") -> None
         )
     if name in fields:
         if not _accepts(fields[name], value):
-            wanted = " | ".join(fields[name].choices) or fields[name].annotation
+            wanted = " | ".join(choices_of(fields[name])) or fields[name].annotation
             raise ConfigError(
                 _("{key} = {value!r} has the wrong type").format(key=key, value=value),
                 _("transformers wants {wanted}.").format(wanted=wanted),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -63,6 +64,8 @@ def create_run(config: RunConfig, runs: Path) -> Path:
     path = create_run_dir(runs, name)
     resolved.launch.name = name
     write_atomically(path / CONFIG_FILE, config_file.dumps(resolved))
+    started = {"command": sys.argv, "directory": os.getcwd()}
+    write_atomically(path / "environment.json", json.dumps(started, ensure_ascii=False, indent=1))
     write_status(
         path,
         {

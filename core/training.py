@@ -30,8 +30,15 @@ def build_arguments(config: RunConfig, run_dir: Path) -> TrainingArguments:
     # A loss that is not a number must be seen, and the filter costs two waits for the GPU a step.
     values.setdefault("logging_nan_inf_filter", False)
     values.setdefault("dataloader_pin_memory", torch.cuda.is_available())
-    if config.launch.device == "cpu":
+    device = config.launch.device
+    if device == "cpu":
         values["use_cpu"] = True
+    elif device is not None and not torch.cuda.is_available():
+        raise ConfigError(
+            _("launch.device = {device!r}, but torch finds no GPU").format(device=device),
+            _("`nsmc-tui doctor` tells why; leave launch.device out to use what there is."),
+            key="launch.device",
+        )
     try:
         return TrainingArguments(
             output_dir=str(run_dir / "checkpoints"), disable_tqdm=True, label_names=["labels"], **values

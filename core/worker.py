@@ -10,7 +10,6 @@ import gc
 import json
 import os
 import shutil
-import signal
 import sys
 import time
 import traceback
@@ -23,6 +22,7 @@ from core.errors import NsmcTuiError
 from core.failures import explain
 from core.i18n import gettext as _
 from core.launch import LOG_FILE
+from core.orders import Aborted, Orders
 from core.paths import write_atomically
 from core.recorder import Recorder
 from core.runs import CONFIG_FILE
@@ -30,7 +30,7 @@ from core.runs import CONFIG_FILE
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from core.callback import MonitorCallback, Orders
+    from core.callback import MonitorCallback
     from core.data import Splits
     from core.training import ReviewTrainer
 
@@ -46,34 +46,29 @@ class Worker:
         self.recorder.set_state("starting")
         self.config = RunConfig()
         self.environment: dict[str, Any] = {}
-        self.orders: Orders | None = None
+        self.orders = Orders(run_dir, self.recorder)
         self.cut = False
 
     # -- the whole ---------------------------------------------------------------------------------------------
 
     def run(self) -> int:
         """Run to the end, whatever it is; returns the process's exit code."""
-        from core.callback import Aborted, Orders
-
         recorder = self.recorder
+        self.orders.listen()
         try:
             self.config = config_file.load(self.run_dir / CONFIG_FILE)
             self._announce()
-            self.orders = Orders(self.run_dir, recorder)
-            signal.signal(signal.SIGTERM, self.orders.on_signal)
-            signal.signal(signal.SIGINT, self.orders.on_signal)
             state = self._work()
         except Aborted:
-            recorder.set_state("stopped", phase="", error=_("aborted"), eta=None)
+            self.orders.ignore_signals()
+            recorder.set_state("stopped", phase="", eta=None)
             recorder.emit("run_finished", state="stopped", metrics=recorder.metrics, aborted=True)
             return EXIT_ABORTED
         except BaseException as error:  # noqa: BLE001 - whatever ends a run has to be told to its watchers
             self._fail(error)
             return 1
         finally:
-            # From here on only the files are closed; a late signal must not leave them half written.
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            self.orders.ignore_signals()
         recorder.set_state(state, phase="", eta=None)
         recorder.emit("run_finished", state=state, metrics=recorder.metrics)
         return 0
@@ -112,9 +107,8 @@ class Worker:
 
     def _prepare_step(self, phase: str, done: int = 0, total: int = 0) -> None:
         """Report preparation and take orders: before the first step a stop just ends the run."""
-        assert self.orders is not None
         self.recorder.phase(phase, done, total)
-        self.orders.take(0)
+        self.orders.take(0, training=False)
         if self.orders.stop:
             raise StoppedEarly
 
@@ -138,7 +132,6 @@ class Worker:
                     self._evaluate(trainer, split, tokens[split], splits[split])
         finally:
             sampler.stop()
-        assert self.orders is not None
         return "stopped" if self.orders.stop else "finished"
 
     def _build(self) -> tuple[ReviewTrainer, dict[str, Dataset], Splits, MonitorCallback]:
@@ -198,18 +191,15 @@ class Worker:
         self._warn_about_warmup(len(tokens["train"]), arguments)
         monitor = MonitorCallback(
             self.recorder,
-            self._taken(),
+            self.orders,
             events_per_second=config.launch.events_per_second,
             tokens_per_sample=float(lengths(tokens["train"]).mean()) if len(tokens["train"]) else 0.0,
             stop_on_nan=config.launch.stop_on_nan,
+            has_dev=len(tokens["dev"]) > 0,
         )
         trainer = build_trainer(config, arguments, model, tokenizer, tokens["train"], tokens["dev"], [monitor])
         gc.collect()
         return trainer, tokens, splits, monitor
-
-    def _taken(self) -> Orders:
-        assert self.orders is not None
-        return self.orders
 
     def _warn_about_warmup(self, reviews: int, arguments: Any) -> None:
         batch = arguments.train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size

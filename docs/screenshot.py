@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--size", default="120x30")
     parser.add_argument("--lang", default="en")
     parser.add_argument("--wait", type=float, default=1.0)
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     os.environ.setdefault("COLORTERM", "truecolor")
     os.environ.pop("NO_COLOR", None)
     from core.i18n import set_language

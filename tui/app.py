@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from textual import on, work
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
+from textual.message import Message
 from textual.notifications import SeverityLevel
 from textual.reactive import reactive
 from textual.screen import Screen
@@ -31,6 +33,14 @@ if TYPE_CHECKING:
 
 MACHINE_INTERVAL = 2.0
 RUN_SCREENS = ("monitor", "evaluation", "review")
+
+
+class MachineRead(Message):
+    """The machine's figures as a line."""
+
+    def __init__(self, line: str) -> None:
+        super().__init__()
+        self.line = line
 
 
 class NsmcTuiApp(App[None]):
@@ -69,7 +79,7 @@ class NsmcTuiApp(App[None]):
         elif run is not None:
             self.show_run(run, screen or "monitor")
         self.set_interval(MACHINE_INTERVAL, self._read_machine)
-        self.call_after_refresh(self._read_machine)
+        self.set_timer(0.5, self._read_machine)
 
     def _handle_signals(self) -> None:
         # A closed terminal or `kill` would end the process at once, without restoring anything.
@@ -90,8 +100,14 @@ class NsmcTuiApp(App[None]):
         if self._inspector is not None:
             await self._inspector.aclose()
 
+    @work(thread=True, exclusive=True, group="machine")
     def _read_machine(self) -> None:
-        self.machine_line = self._machine.line()
+        # In a thread: a driver may take its time to answer.
+        self.post_message(MachineRead(self._machine.line()))
+
+    @on(MachineRead)
+    def _show_machine(self, event: MachineRead) -> None:
+        self.machine_line = event.line
 
     # -- where to go -------------------------------------------------------------------------------------------
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import functools
 import json
 import math
 import re
@@ -17,7 +15,7 @@ from pydantic.fields import FieldInfo
 
 from core import config_file
 from core.config import RunConfig
-from core.hf_args import RESERVED, HfField, hf_fields, training_arguments_source
+from core.hf_args import RESERVED, HfField, choices_of, hf_fields
 from core.i18n import N_
 from core.i18n import gettext as _
 
@@ -95,36 +93,6 @@ class Setting:
         return 2 if all(word in key for word in words) else 1
 
 
-@functools.cache
-def enum_values() -> dict[str, tuple[str, ...]]:
-    """The values of the enums that `TrainingArguments` names, read from the installed source, not imported."""
-    path = training_arguments_source()
-    found: dict[str, tuple[str, ...]] = {}
-    if path is None:
-        return found
-    for file in (path.with_name("trainer_utils.py"), path):
-        try:
-            tree = ast.parse(file.read_text(encoding="utf-8"))
-        except (OSError, SyntaxError):
-            continue
-        for node in tree.body:
-            if isinstance(node, ast.ClassDef) and any("Enum" in ast.unparse(base) for base in node.bases):
-                values = [item.value for item in node.body if isinstance(item, ast.Assign)]
-                texts = [v.value for v in values if isinstance(v, ast.Constant) and isinstance(v.value, str)]
-                if texts:
-                    found[node.name] = tuple(texts)
-    return found
-
-
-def _hf_choices(field: HfField) -> tuple[str, ...]:
-    if field.choices:
-        return field.choices
-    for part in field.annotation.split("|"):
-        if part.strip() in enum_values():
-            return enum_values()[part.strip()]
-    return ()
-
-
 def _parts(annotation: Any) -> list[Any]:
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         return list(typing.get_args(annotation))
@@ -140,7 +108,7 @@ def _own(section: str, name: str, field: FieldInfo, default: Any) -> Setting:
         choices = tuple(str(choice) for choice in typing.get_args(core))
     hf = hf_fields().get(name) if section == "train" else None
     if hf is not None and not choices:
-        choices = _hf_choices(hf)
+        choices = choices_of(hf)
     if optional and choices:
         choices = (NONE, *choices)
     key = f"{section}.{name}"
@@ -184,7 +152,7 @@ def _more(field: HfField) -> Setting:
     parts = {part.strip() for part in field.annotation.split("|")}
     optional = "None" in parts
     names = parts - {"None"}
-    choices = _hf_choices(field)
+    choices = choices_of(field)
     kind = next(iter(names)) if len(names) == 1 and names <= {"bool", "int", "float", "str"} else "any"
     if names and all(name.startswith("dict") or name == "str" for name in names) and names != {"str"}:
         kind = "dict"

@@ -194,6 +194,25 @@ def test_orders_are_taken_and_the_second_stop_aborts(tmp_path: Path) -> None:
     assert not (run_dir / "model").exists()
 
 
+def test_orders_and_signals_before_the_first_step_are_taken(tmp_path: Path) -> None:
+    """Sent at once, while the worker still imports: neither lost nor a crash."""
+    run_dir = start(tmp_path, train={"num_train_epochs": 50})
+    control.send_order(run_dir, "pause")
+    wait_for(run_dir, lambda found: any(event["action"] == "pause" for event in of(found, "order")))
+    deadline = time.monotonic() + 60
+    while load_run(run_dir).state != "paused" and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert load_run(run_dir).state == "paused"
+    os.kill(load_run(run_dir).pid or 0, signal.SIGTERM)
+    found = wait_for(run_dir, lambda found: bool(of(found, "run_finished")))
+    assert of(found, "run_finished")[0]["state"] == "stopped"
+    early = start(tmp_path, launch={"name": "early"})
+    wait_for(early, lambda found: bool(of(found, "run_started")))
+    os.kill(load_run(early).pid or 0, signal.SIGTERM)
+    wait_for(early, lambda found: bool(of(found, "run_finished")))
+    assert load_run(early).state == "stopped"
+
+
 def test_nan_loss_fails_with_reason_and_hint(tmp_path: Path) -> None:
     run_dir = create_run(
         config_file.validate(
@@ -223,7 +242,14 @@ def test_nan_loss_fails_with_reason_and_hint(tmp_path: Path) -> None:
         ({"model": {"name": "/no/such/dir"}}, "model"),
         ({"data": {"source": "/no/such/data"}, "model": {"preset": "tiny"}}, "data"),
         ({"data": {"source": "hub"}, "model": {"preset": "tiny"}}, "offline"),
-        ({"data": {"source": "sample"}, "model": {"preset": "tiny"}, "train": {"lr_scheduler_type": "x"}}, "config"),
+        (
+            {
+                "data": {"source": "sample"},
+                "model": {"preset": "tiny"},
+                "train": {"eval_strategy": "steps", "eval_steps": 5, "save_strategy": "steps", "save_steps": 7},
+            },
+            "config",
+        ),
     ],
 )
 def test_what_cannot_be_found_fails_quickly_with_a_hint(tmp_path: Path, values: dict[str, Any], code: str) -> None:

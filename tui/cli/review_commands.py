@@ -200,7 +200,9 @@ def print_attention(document: dict[str, Any]) -> None:
     place = " · ".join(
         [
             document["method"],
-            _("layer {n}").format(n=_("mean") if document["layer"] is None else document["layer"]),
+            _("through all layers")
+            if document["method"] == "rollout" and document["layer"] is None
+            else _("layer {n}").format(n=_("mean") if document["layer"] is None else document["layer"]),
             _("head {n}").format(n=_("mean") if document["head"] is None else document["head"]),
         ]
     )

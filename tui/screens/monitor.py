@@ -145,7 +145,7 @@ class MonitorScreen(RunScreen):
         run, telemetry = self._feed.run, self._feed.telemetry
         assert run is not None
         progress, last = telemetry.progress, telemetry.last
-        variables = self.app.get_css_variables()
+        variables = self.app.theme_variables
         line = Text(no_wrap=True)
         if self._feed.behind:
             line.append(_("reading the log …"), style="dim")
@@ -192,7 +192,7 @@ class MonitorScreen(RunScreen):
             card.display = False
             return
         hint = str(failure.get("hint") or run.hint)
-        error = self.app.get_css_variables().get("error", "")
+        error = self.app.theme_variables.get("error", "")
         card.update(
             Text.assemble(
                 (f"✗ {visible(message)}", error),
@@ -280,7 +280,7 @@ class MonitorScreen(RunScreen):
     def _draw_log(self) -> None:
         box = self.query_one("#log", Static)
         width, height = max(20, self.size.width - 2), max(3, box.size.height or 6)
-        variables = self.app.get_css_variables()
+        variables = self.app.theme_variables
         tones = {"warning": variables.get("warning", ""), "error": variables.get("error", "")}
         text = Text(no_wrap=True)
         for index, (moment, level, message) in enumerate(list(self._feed.telemetry.log)[-height:]):

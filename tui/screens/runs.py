@@ -61,7 +61,7 @@ class RunsScreen(BaseScreen):
 
     CSS_PATH = "runs.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        key("enter", "open", N_("Open"), N_("Watch the run; evaluation of a finished one"), show=True),
+        key("enter", "open", N_("Open"), N_("Watch the run"), show=True),
         key("t", "app.new_run", N_("New run"), N_("Set up a new run"), show=True),
         key("e", "evaluation", N_("Evaluation"), N_("Scores of the run"), show=True),
         key("v", "review", N_("Review"), N_("Mispredicted reviews of the run"), show=True),
@@ -77,8 +77,9 @@ class RunsScreen(BaseScreen):
     def __init__(self) -> None:
         super().__init__()
         self._runs: dict[str, Run] = {}
-        self._cells: dict[str, tuple[str, ...]] = {}
+        self._cells: dict[str, tuple[Text, ...]] = {}
         self._order: list[str] = []
+        self._shown: list[tuple[str, str, int]] = []
         self._loaded = False
 
     def compose_body(self) -> Iterable[Widget]:
@@ -161,13 +162,16 @@ class RunsScreen(BaseScreen):
     def _make_columns(self) -> None:
         table = self.query_one(DataTable)
         table.clear(columns=True)
-        for name, title, width in self._columns():
+        self._shown = self._columns()
+        for name, title, width in self._shown:
             right = name in ("step", "accuracy", "f1", "age", "eta")
             table.add_column(Text(_(title), justify="right" if right else "left"), width=width, key=name)
         self._cells, self._order = {}, []
 
     def on_resize(self) -> None:
-        """Choose the columns anew and fill them."""
+        """Choose the columns anew and fill them, where they changed."""
+        if self._columns() == self._shown:
+            return
         chosen = self._cursor_id()
         self._make_columns()
         if self._runs:
@@ -185,7 +189,7 @@ class RunsScreen(BaseScreen):
             for run in self._runs.values():
                 cells = self._row(run, columns)
                 table.add_row(*(cell for cell in cells), key=run.id)
-                self._cells[run.id] = tuple(cell.markup for cell in cells)
+                self._cells[run.id] = tuple(cells)
             self._order = order
             self._move_to(chosen)
             return
@@ -193,16 +197,16 @@ class RunsScreen(BaseScreen):
             cells = self._row(run, columns)
             before = self._cells[run.id]
             for (name, _title, _width), cell, old in zip(columns, cells, before, strict=True):
-                if cell.markup != old:
+                if cell != old or cell.spans != old.spans:
                     table.update_cell(run.id, name, cell)
-            self._cells[run.id] = tuple(cell.markup for cell in cells)
+            self._cells[run.id] = tuple(cells)
 
     def _row(self, run: Run, columns: list[tuple[str, str, int]]) -> list[Text]:
         return [self._cell(run, name, width) for name, _title, width in columns]
 
     def _cell(self, run: Run, name: str, width: int) -> Text:
         if name == "state":
-            return state_text(run.state, self.app.get_css_variables())
+            return state_text(run.state, self.app.theme_variables)
         if name == "run":
             return Text(fit(visible(self._title(run)), width), no_wrap=True)
         if name in ("accuracy", "f1"):
@@ -252,7 +256,7 @@ class RunsScreen(BaseScreen):
         if run is None:
             self.query_one("#chosen", Static).update("")
             return
-        variables = self.app.get_css_variables()
+        variables = self.app.theme_variables
         text = Text()
         text.append(visible(run.id), style="bold")
         text.append(f"   {visible(Path(run.model).name)} · {visible(run.data)}", style="dim")

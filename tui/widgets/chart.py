@@ -49,7 +49,7 @@ class Plot(PlotextPlot):
         low, high, left, right = np.inf, -np.inf, np.inf, -np.inf
         if width < 12 or height < 3:
             return Text()
-        variables = self.app.get_css_variables()
+        variables = self.app.theme_variables
         for line in self.lines:
             whole = np.asarray(line.x, dtype=float)
             x, y = thin(whole, np.asarray(line.y, dtype=float), max(8, width - 8))

@@ -48,7 +48,7 @@ class Confusion(Widget, can_focus=True):
 
     def render(self) -> Text:
         """Title, head, two rows with counts and shares of the true label."""
-        variables = self.app.get_css_variables()
+        variables = self.app.theme_variables
         focus = variables.get("accent", "") if self.has_focus else variables.get("secondary", "")
         text = Text(no_wrap=True)
         text.append(_("confusion matrix"), style=f"bold {focus}" if self.has_focus else focus)

@@ -18,7 +18,7 @@ class FormHead(Static):
 
     def show(self, model: FormModel, query: str, differences: bool, focused: bool) -> None:
         """Show it for the list as it is; its title carries the accent while the list has the focus."""
-        variables = self.app.get_css_variables()
+        variables = self.app.theme_variables
         dim, accent = variables.get("secondary", ""), variables.get("accent", "")
         text = Text(no_wrap=True, overflow="ellipsis")
         text.append(_("Differences") if differences else _("Settings"), style=f"bold {accent}" if focused else "bold")

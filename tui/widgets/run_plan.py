@@ -28,7 +28,7 @@ class RunPlan(Static):
 
     def show(self, found: list[Notice]) -> None:
         """Show these lines."""
-        variables = self.app.get_css_variables()
+        variables = self.app.theme_variables
         table = Table.grid(padding=(0, 2, 0, 0), expand=True)
         table.add_column(no_wrap=True, style=variables.get("secondary", ""))
         table.add_column(ratio=1)
@@ -51,7 +51,7 @@ class RunLine(Static):
         text = Text()
         if warning is not None:
             sign = "! " if warning.title == "!" else "⚠ "
-            text.append(sign + visible(warning.text), style=self.app.get_css_variables().get("warning", ""))
+            text.append(sign + visible(warning.text), style=self.app.theme_variables.get("warning", ""))
         elif known is not None:
             text.append(short(*known))
         self.update(text)

@@ -94,7 +94,7 @@ class SettingDetail(Vertical):
         self.query_one("#text").scroll_home(animate=False)
 
     def _colour(self, name: str) -> str:
-        return self.app.get_css_variables().get(name, "")
+        return self.app.theme_variables.get(name, "")
 
     def _now(self) -> Text:
         dim = self._colour("secondary")

@@ -45,7 +45,7 @@ class TopBar(Widget):
     def render(self) -> Text:
         """One line exactly as wide as the bar."""
         width = self.size.width
-        variables = self.app.get_css_variables()
+        variables = self.app.theme_variables
         last = len(self.crumbs)
         left = Text()
         for index, part in enumerate(("nsmc-tui", *self.crumbs)):
