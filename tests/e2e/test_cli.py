@@ -232,3 +232,32 @@ def test_demo_as_text_ends_with_an_error_and_its_attention(tmp_path: Path) -> No
     assert "█" in done.stdout
     assert "Traceback" not in done.stderr
     assert os.listdir(tmp_path)
+
+
+def test_model_show_and_tokenize(run_copy: Path) -> None:
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    model = run_copy / "model"
+    shown = one_json(run_cli("model", "show", str(model), "--json").stdout)
+    loaded = AutoModelForSequenceClassification.from_pretrained(model)
+    assert shown["parameters"] == loaded.num_parameters()
+    assert shown["config"]["num_hidden_layers"] == 2
+    text = "정말 [x] 재밌다\x1b[31m"
+    document = one_json(run_cli("tokenize", "latest", text, "--json", runs=run_copy.parent).stdout)
+    assert [token["id"] for token in document["tokens"]] == AutoTokenizer.from_pretrained(model)(text)["input_ids"]
+    assert "\x1b" not in run_cli("tokenize", str(model), text).stdout
+    assert run_cli("model", "show", "./nowhere").returncode == 1
+
+
+def test_data_check_takes_columns(tmp_path: Path) -> None:
+    for name in ("train", "test"):
+        (tmp_path / f"{name}.csv").write_text('key,review,mood\n1,"좋다, 정말",pos\n2,별로,neg\n')
+    document = one_json(
+        run_cli(
+            "data", "check", str(tmp_path / "train.csv"), "--set", "data.document_column=review", "--set",
+            "data.label_column=mood", "--set", "data.id_column=key", "--set", "data.negative_label=neg", "--set",
+            "data.positive_label=pos", "--json",
+        ).stdout
+    )  # fmt: skip
+    assert document["ok"] is True
+    assert document["files"]["train"]["kept"] == 2

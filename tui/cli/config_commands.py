@@ -112,15 +112,21 @@ def data() -> None:
 
 @data.command(name="check", help=_("Report what is in the data: counts, traps, overlaps."))
 @click.argument("source", metavar="D")
+@click.option("--set", "sets", multiple=True, metavar="data.KEY=VALUE", help=_("Columns, labels, encoding, test file."))
 @click.option("--json", "as_json", is_flag=True, help=_("One JSON document."))
 @click.pass_obj
-def data_check(context: Context, source: str, as_json: bool) -> int:
+def data_check(context: Context, source: str, sets: tuple[str, ...], as_json: bool) -> int:
     """The data doctor, in a process that may import datasets."""
+    from core import config_file
     from core.launch import absolute_source
     from tui.cli.heavy import call
     from tui.cli.printing import print_json
 
-    document = call("core.data_check", {"source": absolute_source(source)})
+    values: dict[str, Any] = {"data": {"source": absolute_source(source)}}
+    for text in sets:
+        path, value = config_file.parse_assignment(text)
+        config_file.assign(values, path, value)
+    document = call("core.data_check", config_file.validate(values).data.model_dump(mode="json"))
     if as_json:
         print_json(document)
     else:
