@@ -25,7 +25,9 @@ def answer(work: Callable[[dict[str, Any]], dict[str, Any]]) -> int:
         document = work(request)
     except NsmcTuiError as error:
         document = _failure(error)
-    except (RuntimeError, OSError, ValueError, MemoryError, ImportError) as error:
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:  # noqa: BLE001 - whatever a library raises has to reach the asker as an answer
         document = _failure(explain(error, request.get("batch_size")))
     print(json.dumps(jsonable(document), ensure_ascii=False), file=out, flush=True)
     return 0

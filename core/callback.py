@@ -74,7 +74,7 @@ class MonitorCallback(TrainerCallback):
     ) -> None:
         """Start the clock at the first step."""
         self._last, self._last_step = time.monotonic(), state.global_step
-        self._logged_step = state.global_step
+        self._step_at, self._logged_step = self._last, state.global_step
         running = "stopping" if self._orders.stop else "running"
         self._recorder.set_state(running, step=state.global_step, max_steps=state.max_steps, phase="training")
         self._recorder.phase("training", state.global_step, state.max_steps)
@@ -100,6 +100,9 @@ class MonitorCallback(TrainerCallback):
         self._step_at = time.monotonic()
         elapsed = self._step_at - self._last
         last_step = state.global_step >= state.max_steps or orders.stop
+        if last_step and elapsed < self._interval:
+            # The last step is told too, and no faster than the others.
+            time.sleep(self._interval - elapsed)
         if elapsed >= self._interval or last_step:
             self._own_log = not control.should_log
             control.should_log = True

@@ -201,7 +201,17 @@ def parse_assignment(text: str) -> tuple[list[str], Any]:
             _("For example --set train.learning_rate=2e-5."),
             key=key,
         )
-    return path, parse_value(raw)
+    value = parse_value(raw)
+    if isinstance(value, bool | int | float) and _is_text(path):
+        # `data.positive_label=1` means the text: nobody should have to quote for the shell and for TOML.
+        value = raw.strip()
+    return path, value
+
+
+def _is_text(path: list[str]) -> bool:
+    model = section_models().get(path[0])
+    field = model.model_fields.get(path[1]) if model is not None and len(path) == 2 else None
+    return field is not None and kind(field.annotation) in ("str", "str | none")
 
 
 def parse_value(raw: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from core.errors import DataError
@@ -116,7 +117,9 @@ class FileReport:
         for key, count in self.counts.items():
             if count and key not in SILENT_NOTES:
                 lines.append(
-                    _("{path}: {count} × {what}").format(path=self.path, count=count, what=_(NOTES.get(key, key)))
+                    _("{path}: {count} × {what}").format(
+                        path=Path(self.path).name, count=count, what=_(NOTES.get(key, key))
+                    )
                 )
         return lines
 

@@ -80,6 +80,7 @@ def validate(report: FileReport, rows: Iterable[RawRow], data: DataConfig) -> Pa
     parsed = Parsed(report)
     counts = report.counts
     known = {data.negative_label.strip(): 0, data.positive_label.strip(): 1}
+    nameless: list[tuple[int, int]] = []
     for index, (line, raw_id, raw_document, raw_label) in enumerate(rows, 1):
         report.rows = index
         document = raw_document if type(raw_document) is str else _text(raw_document, counts)
@@ -99,10 +100,14 @@ def validate(report: FileReport, rows: Iterable[RawRow], data: DataConfig) -> Pa
             continue
         if not review_id:
             counts["missing_ids"] += 1
-            review_id = str(index)
+            nameless.append((len(parsed.ids), index))
         parsed.ids.append(review_id)
         parsed.documents.append(document)
         parsed.labels.append(label)
+    taken = set(parsed.ids) if nameless else set()
+    for place, number in nameless:
+        # A number that is another review's id would make two of one.
+        parsed.ids[place] = f"row-{number}" if str(number) in taken else str(number)
     report.kept = len(parsed.ids)
     _count_unusual(parsed)
     return parsed

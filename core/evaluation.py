@@ -17,7 +17,7 @@ from core.answering import answer
 from core.config import DataConfig, ModelConfig
 from core.errors import ModelError, UsageError
 from core.i18n import gettext as _
-from core.runs import CONFIG_FILE, is_run_dir
+from core.runs import CONFIG_FILE, is_run_dir, load_run
 
 SPLITS = ("train", "dev", "test")
 
@@ -30,9 +30,22 @@ def model_dir(run_dir: Path) -> Path:
     if not (path / "config.json").is_file():
         raise ModelError(
             _("{run} has no model yet").format(run=run_dir.name),
-            _("It is written when training ends; `nsmc-tui watch {run}` shows how far it is.").format(run=run_dir.name),
+            _model_hint(run_dir),
         )
     return path
+
+
+def _model_hint(run_dir: Path) -> str:
+    if load_run(run_dir).live:
+        return _("It is written when training ends; `nsmc-tui watch {run}` shows how far it is.").format(
+            run=run_dir.name
+        )
+    checkpoints = sorted(run_dir.glob("checkpoints/checkpoint-*/config.json"), key=lambda path: path.stat().st_mtime)
+    if checkpoints:
+        return _("The run ended before it was written; its last checkpoint is {path}.").format(
+            path=checkpoints[-1].parent
+        )
+    return _("The run ended before it saved anything; start a new one from its settings (c in the list of runs).")
 
 
 def evaluate(

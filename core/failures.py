@@ -66,7 +66,7 @@ def _known(error: BaseException, text: str, first: str, batch_size: int | None) 
             _("transformers refuses [train]: {reason}").format(reason=first),
             _("`nsmc-tui config describe` lists the fields of the installed version."),
         )
-    if isinstance(error, ImportError):
+    if isinstance(error, ImportError) or _mentions(text, "to be installed", "is not installed", "pip install"):
         return TrainingError(
             _("a package is missing: {reason}").format(reason=first), _("Install it into the same environment.")
         )

@@ -92,3 +92,21 @@ def phase(name: str) -> str:
         "saving": _("saving"),
     }
     return words.get(name, name)
+
+
+def order(action: str) -> str:
+    """An order to a worker in words."""
+    words = {
+        "stop": _("stop"),
+        "abort": _("abort"),
+        "save": _("save"),
+        "evaluate": _("evaluate"),
+        "pause": _("pause"),
+        "continue": _("continue"),
+    }
+    return words.get(action, action)
+
+
+def split_name(split: str) -> str:
+    """Which split a figure is of, short enough for a column."""
+    return {"test": "test", "eval": "dev"}.get(split, split)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from core import inspector_protocol as protocol
 from core.errors import InspectorError, ModelError, NsmcTuiError, OutOfMemoryError, UsageError
+from core.failures import explain
 from core.i18n import gettext as _
 
 if TYPE_CHECKING:
@@ -295,8 +296,7 @@ class Server:
                     OutOfMemoryError(_("The GPU has no room for the model and this text."), _("Use the device cpu.")),
                 )
             else:
-                message = _("The inspector failed: {reason}").format(reason=first_line(error))
-                self._refuse(number, InspectorError(message))
+                self._refuse(number, explain(error))
         else:
             self._write({"id": number, "ok": True, **header}, array)
 

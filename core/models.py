@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 LABELS = {0: "negative", 1: "positive"}
 VOCAB_SIZE = 8000
 HUB_TIMEOUT = 5.0
+# The task is ours: two classes with these names.
+OWN_SETTINGS = ("num_labels", "id2label", "label2id", "problem_type", "output_attentions", "output_hidden_states")
 # Characters of their own in the vocabulary; NSMC's 1,500 most frequent ones are 99.9% of its text.
 MAX_ALPHABET = 1500
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -124,6 +126,7 @@ def preset_config(name: str, tokenizer: PreTrainedTokenizerBase, overrides: dict
     """The `BertConfig` of preset `name` for `tokenizer`. Raises ModelError for an override that BERT has not."""
     from transformers import AutoConfig
 
+    _refuse_own(overrides)
     preset = PRESETS[name]
     config = AutoConfig.for_model(
         "bert",
@@ -145,6 +148,15 @@ def preset_config(name: str, tokenizer: PreTrainedTokenizerBase, overrides: dict
 
 def _labels() -> dict[str, Any]:
     return {"id2label": dict(LABELS), "label2id": {name: number for number, name in LABELS.items()}}
+
+
+def _refuse_own(overrides: dict[str, Any]) -> None:
+    for key in overrides:
+        if key in OWN_SETTINGS:
+            raise ModelError(
+                _("model.config.{key} cannot be set").format(key=key),
+                _("The classes are negative and positive; data.negative_label and data.positive_label map yours."),
+            )
 
 
 def _unknown_override(key: str, model: str, config: PretrainedConfig) -> ModelError:
@@ -225,6 +237,7 @@ def load_config(model: ModelConfig) -> PretrainedConfig:
     from transformers import AutoConfig
 
     name = str(model.name)
+    _refuse_own(model.config)
     _check_directory(name)
     config, unused = _loading(
         name,

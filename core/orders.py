@@ -10,8 +10,8 @@ from core.control import OrderReader
 from core.recorder import Recorder
 
 
-class Aborted(Exception):  # noqa: N818 - not an error: the user asked for it
-    """The run ends now: nothing more is saved or evaluated."""
+class Aborted(BaseException):
+    """The run ends now: nothing more is saved or evaluated. No library's `except Exception` may hold it up."""
 
 
 class Orders:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import socket
@@ -60,6 +61,13 @@ class Run:
     def live(self) -> bool:
         """Whether a worker may still be writing."""
         return self.state in LIVE_STATES
+
+    def metric_split(self) -> str:
+        """What `metric` speaks of: `test`, or `eval` while only dev was scored, or nothing."""
+        for prefix in ("test", "eval"):
+            if f"{prefix}_accuracy" in self.metrics:
+                return prefix
+        return ""
 
     def metric(self, name: str) -> float | None:
         """`name` on test, else on dev: `test_accuracy`, else `eval_accuracy`."""
@@ -145,15 +153,22 @@ def _created(path: Path) -> float:
 def _alive(status: dict[str, Any]) -> bool:
     pid, started = status.get("pid"), status.get("pid_start")
     if not isinstance(pid, int):
-        return time.time() - float(status.get("updated") or 0) < START_TIMEOUT
+        return time.time() - _number(status.get("updated")) < START_TIMEOUT
     actual = process_start(pid)
     if actual is None:
         return False
-    return not started or actual == 0.0 or abs(actual - float(started)) < 2.0
+    return not started or actual == 0.0 or abs(actual - _number(started)) < 2.0
 
 
 def _number(value: Any, default: float = 0.0) -> float:
-    return float(value) if isinstance(value, int | float) else default
+    """`value` as a finite number; `default` for anything else, however odd: status files come from anyone."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return default
+    try:
+        number = float(value)
+    except OverflowError:
+        return default
+    return number if math.isfinite(number) else default
 
 
 def load_run(path: Path) -> Run:
@@ -172,6 +187,9 @@ def load_run(path: Path) -> Run:
     here = host in ("", socket.gethostname())
     error, hint = str(status.get("error") or ""), str(status.get("hint") or "")
     silent = False
+    if not status:
+        error = _("the run has no readable status")
+        hint = _("It was not made by nsmc-tui, or its disk was full; config.toml tells how to start it again.")
     if state in LIVE_STATES:
         if here and not _alive(status):
             state = "crashed"
@@ -196,8 +214,8 @@ def load_run(path: Path) -> Run:
         data=str(status.get("data") or ""),
         pid=status.get("pid") if isinstance(status.get("pid"), int) else None,
         host=host,
-        eta=status.get("eta") if isinstance(status.get("eta"), int | float) else None,
-        metrics={k: float(v) for k, v in metrics.items() if isinstance(v, int | float)}
+        eta=_number(status["eta"]) if isinstance(status.get("eta"), int | float) else None,
+        metrics={str(k): _number(v) for k, v in metrics.items() if isinstance(v, int | float)}
         if isinstance(metrics, dict)
         else {},
         error=error,

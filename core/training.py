@@ -39,6 +39,13 @@ def build_arguments(config: RunConfig, run_dir: Path) -> TrainingArguments:
             _("`nsmc-tui doctor` tells why; leave launch.device out to use what there is."),
             key="launch.device",
         )
+    half = [name for name in ("fp16", "bf16") if values.get(name)]
+    if half and not torch.cuda.is_available() and not (half == ["bf16"] and device == "cpu"):
+        raise ConfigError(
+            _("train.{name} needs a GPU, and torch finds none").format(name=half[0]),
+            _('Leave it out; bfloat16 on the CPU takes launch.device = "cpu".'),
+            key=f"train.{half[0]}",
+        )
     try:
         return TrainingArguments(
             output_dir=str(run_dir / "checkpoints"), disable_tqdm=True, label_names=["labels"], **values

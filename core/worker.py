@@ -48,6 +48,7 @@ class Worker:
         self.environment: dict[str, Any] = {}
         self.orders = Orders(run_dir, self.recorder)
         self.cut = False
+        self.max_length = 0
 
     # -- the whole ---------------------------------------------------------------------------------------------
 
@@ -172,6 +173,7 @@ class Worker:
                 "window",
                 _("reviews are cut at {length} tokens, the model's window").format(length=max_length),
             )
+        self.max_length = max_length
         tokens = {
             name: tokenize(
                 splits[name],
@@ -220,9 +222,11 @@ class Worker:
         try:
             result = trainer.train()
         except EvaluationCut:
-            self.cut = True
+            # A stop in the middle of an evaluation: this one is left, the run is saved and scored as at any stop.
             trainer._save_checkpoint(trainer.model, None)
             monitor.on_save(trainer.args, trainer.state, trainer.control)
+            if trainer.args.load_best_model_at_end and trainer.state.best_model_checkpoint:
+                trainer._load_best_model()
             return
         metrics = dict(result.metrics)
         if monitor.paused_seconds:
@@ -242,6 +246,8 @@ class Worker:
             shutil.rmtree(temporary)
         model = trainer.accelerator.unwrap_model(trainer.model)
         model.save_pretrained(temporary)
+        # Whoever loads the model cuts reviews where training cut them, with `truncation=True`.
+        trainer.processing_class.model_max_length = self.max_length
         trainer.processing_class.save_pretrained(temporary)
         if final.exists():
             shutil.rmtree(final)

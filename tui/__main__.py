@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+import traceback
 
 EXIT_INTERRUPTED = 130
 
@@ -25,6 +27,10 @@ def main() -> None:
     from core.i18n import detect_language, set_language
     from core.settings import load_settings
 
+    # A terminal that is not UTF-8 shows what it can; it is no reason to fail.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     arguments = sys.argv[1:]
     set_language(_language_option(arguments) or detect_language(load_settings().get("lang")))
     import click
@@ -45,7 +51,7 @@ def main() -> None:
         code = 2 if isinstance(error, click.UsageError) else 1
     except NsmcTuiError as error:
         if debug:
-            raise
+            traceback.print_exc()
         print_error(error)
         code = error.exit_code
     except BrokenPipeError:

@@ -22,7 +22,7 @@ from core.i18n import N_
 from core.i18n import gettext as _
 from core.settings import load_settings, save_setting
 from core.text import visible
-from tui.keymap import key, localise
+from tui.keymap import key, localise, own_bindings
 from tui.machine import MachineReader
 from tui.screens.base import RunScreen
 from tui.screens.runs import RunsScreen
@@ -64,10 +64,14 @@ class NsmcTuiApp(App[None]):
         self._first = (run, screen)
         self._inspector: InspectorClient | None = None
         self._machine = MachineReader()
+        # Only themes that know our colours; Textual's ANSI themes have none that rich could draw.
+        for name in list(self.available_themes):
+            if name not in ("textual-dark", "textual-light"):
+                self.unregister_theme(name)
         for theme in THEMES:
             self.register_theme(theme)
         chosen = os.environ.get("TEXTUAL_THEME") or load_settings().get("theme") or THEMES[0].name
-        self.theme = chosen if chosen in self.available_themes else THEMES[0].name
+        self.theme = chosen if chosen in {theme.name for theme in THEMES} else THEMES[0].name
 
     def on_mount(self) -> None:
         """Open the first screen, listen for signals, begin to look at the machine."""
@@ -190,20 +194,13 @@ class NsmcTuiApp(App[None]):
                 self.say(_("the theme could not be kept: {reason}").format(reason=error), severity="warning")
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """Everything that keys can do here, by name, then Textual's own commands."""
-        seen: set[str] = set()
-        for active in screen.active_bindings.values():
-            binding = active.binding
-            if binding.description and binding.action not in seen and active.enabled:
-                seen.add(binding.action)
-                yield SystemCommand(
-                    binding.description,
-                    binding.tooltip or binding.description,
-                    self._action_callback(binding.action, active.node),
-                )
-        for command in super().get_system_commands(screen):
-            if command.title not in (_("Quit"), "Quit", "Keys"):
-                yield command
+        """Everything that our keys can do here, by name; the themes."""
+        for binding, node in own_bindings(screen):
+            yield SystemCommand(
+                binding.description, binding.tooltip or binding.description, self._action_callback(binding.action, node)
+            )
+        other = next(theme.name for theme in THEMES if theme.name != self.theme)
+        yield SystemCommand(_("Light or dark"), _("Change to the other theme"), lambda: setattr(self, "theme", other))
 
     def _action_callback(self, action: str, node: Any) -> Callable[[], Any]:
         async def run() -> None:

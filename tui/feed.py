@@ -56,6 +56,7 @@ class Telemetry:
     devices: dict[int, dict[str, Any]] = field(default_factory=dict)
     log: deque[tuple[float, str, str]] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
     failure: dict[str, Any] = field(default_factory=dict)
+    orders: dict[str, int] = field(default_factory=dict)
     version: int = 0
 
     def value(self, name: str) -> float | None:
@@ -112,7 +113,9 @@ class RunFeed:
                 text = str(event.get("message") or "") + (f" → {hint}" if hint else "")
                 self._say(event, str(event.get("level") or "info"), text)
             case "order":
-                self._say(event, "info", f"{event.get('action')} @ {event.get('taken_at_step')}")
+                step = int(_number(event.get("taken_at_step"), 0))
+                self.telemetry.orders[str(event.get("id") or "")] = step
+                self._say(event, "info", f"{formats.order(str(event.get('action')))} @ {step:,}")
             case "run_finished":
                 self.telemetry.progress = Progress()
                 self._say(event, "info", formats.state(str(event.get("state") or "finished")))

@@ -7,7 +7,7 @@ Every letter key therefore answers to its Korean letter too.
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from textual.binding import Binding, BindingsMap
 
@@ -15,6 +15,7 @@ from core.i18n import gettext as _
 
 if TYPE_CHECKING:
     from textual.dom import DOMNode
+    from textual.screen import Screen
 
 TWO_SET = dict(zip("qwertyuiopasdfghjklzxcvbnm", "ㅂㅈㄷㄱㅅㅛㅕㅑㅐㅔㅁㄴㅇㄹㅎㅗㅓㅏㅣㅋㅌㅊㅍㅠㅜㅡ", strict=True))
 TWO_SET |= {"Q": "ㅃ", "W": "ㅉ", "E": "ㄸ", "R": "ㄲ", "T": "ㅆ", "O": "ㅒ", "P": "ㅖ"}
@@ -53,3 +54,25 @@ def localise(node: DOMNode) -> None:
             for name, bindings in declared
         }
     )
+
+
+def own_bindings(screen: Screen[Any]) -> list[tuple[Binding, DOMNode]]:
+    """What can be done on `screen` now, one binding an action, with the node it belongs to; ours, not Textual's."""
+    found: dict[str, tuple[Binding, DOMNode]] = {}
+    for active in screen.active_bindings.values():
+        binding = active.binding
+        # `key` gives each binding its action as id; the toolkit's own have none.
+        if binding.description and binding.id == binding.action and active.enabled:
+            found.setdefault(binding.action, (binding, active.node))
+    return list(found.values())
+
+
+def key_names(screen: Screen[Any], action: str) -> list[str]:
+    """The keys that do `action` on `screen` as people write them, without the Korean letters of the same keys."""
+    names = [
+        screen.app.get_key_display(active.binding)
+        for active in screen.active_bindings.values()
+        if active.binding.action == action
+    ]
+    plain = [name for name in names if name.isascii() or not any(character.isalpha() for character in name)]
+    return list(dict.fromkeys(plain))

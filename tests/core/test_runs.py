@@ -102,7 +102,15 @@ def test_listing_survives_garbage(tmp_path: Path) -> None:
     odd = tmp_path / "20250101-000001-odd"
     odd.mkdir()
     (odd / "status.json").write_text('{"state": 3, "step": "x", "metrics": [1], "pid": "y", "updated": null}')
-    assert {run.name for run in list_runs(tmp_path)} == {"good", "broken", "odd"}
+    for number, text in enumerate(
+        ('{"state":"running","updated":"soon"}', '{"state":"running","pid":1,"pid_start":"x"}',
+         '{"state":"finished","step":Infinity,"epoch":NaN}', '{"state":"finished","metrics":{"b":1' + "0" * 400 + "}}",
+         "[]", '{"state":["x"],"eta":true,"created":{}}')
+    ):  # fmt: skip
+        path = tmp_path / f"20250102-00000{number}-wild"
+        path.mkdir()
+        (path / "status.json").write_text(text)
+    assert {run.name for run in list_runs(tmp_path)} == {"good", "broken", "odd", "wild"}
 
 
 def test_orders_to_a_finished_run_are_refused(tmp_path: Path) -> None:

@@ -261,3 +261,40 @@ def test_data_check_takes_columns(tmp_path: Path) -> None:
     )  # fmt: skip
     assert document["ok"] is True
     assert document["files"]["train"]["kept"] == 2
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp949"])
+def test_terminals_that_are_not_utf8_show_what_they_can(run_copy: Path, encoding: str) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0", "LC_ALL": "POSIX"}
+    for arguments in (("--lang", "ko", "runs"), ("errors", "latest"), ("errors", "latest", "--json"), ("doctor",)):
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "tui", "--runs", str(run_copy.parent), *arguments],
+            capture_output=True, env=environment, check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
+    document = subprocess.run(
+        [sys.executable, "-P", "-m", "tui", "--runs", str(run_copy.parent), "errors", "latest", "--json"],
+        capture_output=True, env=environment, check=True, stdin=subprocess.DEVNULL,
+    ).stdout  # fmt: skip
+    assert json.loads(document)["items"][0]["document"][-1] >= "가" or json.loads(document)["total"] > 0
+
+
+def test_a_tokenizer_of_another_model_is_told(run_copy: Path, tmp_path: Path) -> None:
+    import shutil
+
+    from transformers import BertConfig, BertForSequenceClassification
+
+    bad = tmp_path / "bad"
+    shutil.copytree(run_copy / "model", bad)
+    config = BertConfig(vocab_size=50, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
+    BertForSequenceClassification(config).save_pretrained(bad)
+    for arguments in (
+        ("evaluate", str(bad), "--data", "sample", "--json"),
+        ("attention", str(bad), "--text", "정말 재밌다"),
+    ):
+        done = run_cli(*arguments)
+        assert done.returncode == 1
+        assert "embeddings" in done.stderr
+        assert "hint:" in done.stderr
+        assert "Traceback" not in done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -169,6 +170,12 @@ async def test_monitor_follows_a_log_that_is_being_written(tmp_path: Path) -> No
         await until(pilot, lambda: (path / "control.jsonl").is_file())
         assert json.loads((path / "control.jsonl").read_text())["action"] == "stop"
         await until(pilot, lambda: "stop: sent" in screen_text(app))
+        # Charts that were hidden while the log grew are drawn when there is room for them.
+        for columns, lines in ((80, 24), (160, 48), (60, 20), (200, 50), (120, 30)):
+            step(int(telemetry.steps[-1]) + 1, 0.2)
+            await pilot.resize_terminal(columns, lines)
+            await until(pilot, lambda: app.screen.query_one("#speed Plot", Plot) is not None)
+            await pilot.pause(0.3)
         write_status(path, {**status, "state": "failed", "error": "loss is nan", "hint": "lower it"})
         with (path / "events.jsonl").open("a") as file:
             failed = {"v": 1, "ts": 9.0, "type": "run_failed", "error": "nan_loss", "message": "loss is nan"}
@@ -252,6 +259,44 @@ async def test_a_silent_run_elsewhere_is_not_called_crashed(tmp_path: Path) -> N
         await until(pilot, lambda: "silent for" in screen_text(app))
         assert app.screen.query_one(TopBar).state == "running"
     assert read_status(path)["state"] == "running"
+
+
+async def test_a_run_deleted_while_it_is_watched_is_told(run_copy: Path) -> None:
+    app = NsmcTuiApp(run_copy.parent, run=run_copy, screen="evaluation")
+    async with app.run_test(size=(120, 30)) as pilot:
+        await until(pilot, lambda: app.screen.query_one(Confusion).matrix is not None)
+        shutil.rmtree(run_copy)
+        await until(pilot, lambda: "is not a run directory" in screen_text(app))
+        app.show_run(run_copy, "monitor")
+        await pilot.pause(0.5)
+        app.show_run(run_copy, "review")
+        await pilot.pause(0.5)
+        assert not control_bytes(screen_text(app))
+
+
+async def test_orders_are_followed_by_their_id(tmp_path: Path) -> None:
+    path = create_run_dir(tmp_path, "live")
+    me = os.getpid()
+    status = {"state": "running", "pid": me, "pid_start": process_start(me), "host": os.uname().nodename,
+              "updated": time.time(), "max_steps": 100}  # fmt: skip
+    write_status(path, status)
+    (path / "events.jsonl").write_text(
+        '{"v":1,"ts":1.0,"type":"order","action":"pause","taken_at_step":1,"id":"old"}\n'
+    )
+    app = NsmcTuiApp(tmp_path, run=path)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await until(pilot, lambda: "pause @ 1" in screen_text(app))
+        await pilot.press("z")
+        await until(pilot, lambda: "pause: sent" in screen_text(app))
+        await pilot.press("z")
+        await until(pilot, lambda: (path / "control.jsonl").read_text().count("\n") == 2)
+        orders = [json.loads(line) for line in (path / "control.jsonl").read_text().splitlines()]
+        assert [order["action"] for order in orders] == ["pause", "continue"]
+        with (path / "events.jsonl").open("a") as file:
+            for order in orders:
+                taken = {"v": 1, "ts": 2.0, "type": "order", "action": order["action"], "taken_at_step": 2}
+                file.write(json.dumps({**taken, "id": order["id"]}) + "\n")
+        await until(pilot, lambda: "sent" not in screen_text(app))
 
 
 async def test_light_theme_draws_everything(run_copy: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from core.i18n import gettext as _
 from core.runs import FINAL_STATES, Run, load_run
 from core.tail import JsonlTail
 from core.text import visible
+from tui.cli.printing import json_text
 
 POLL = 0.2
 STEP_LINE_INTERVAL = 5.0
@@ -109,7 +109,7 @@ def follow(run_dir: Path, *, as_json: bool, stream: TextIO | None = None) -> Run
     lines = Lines()
     for event in events_until_end(run_dir):
         if as_json:
-            print(json.dumps(event, ensure_ascii=False), file=sys.stdout, flush=True)
+            print(json_text(event), file=sys.stdout, flush=True)
         else:
             text = lines.line(event)
             if text:

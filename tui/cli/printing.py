@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
+    from core.runs import Run
+
 PIPE_WIDTH = 240
 
 
@@ -33,9 +35,15 @@ def say(message: str) -> None:
     print(visible(message), file=sys.stderr, flush=True)
 
 
+def json_text(document: Any) -> str:
+    """JSON for stdout: with its letters where the encoding has them all, else escaped."""
+    whole = str(sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    return json.dumps(document, ensure_ascii=not whole, allow_nan=False)
+
+
 def print_json(document: Any) -> None:
     """One JSON document on stdout, NaN as null."""
-    print(json.dumps(jsonable(document), ensure_ascii=False, allow_nan=False), flush=True)
+    print(json_text(jsonable(document)), flush=True)
 
 
 def print_error(error: NsmcTuiError) -> None:
@@ -66,3 +74,13 @@ def print_table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[Any]
     out = console()
     out.soft_wrap = False
     out.print(table)
+
+
+def report_end(run: Run) -> int:
+    """Say why a run failed, if it did, on stderr; the exit code that goes with its end."""
+    if run.state not in ("failed", "crashed"):
+        return 0
+    say(f"{_('error')}: {run.error}")
+    if run.hint:
+        say(f"{_('hint')}: {run.hint}")
+    return 1

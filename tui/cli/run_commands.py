@@ -140,8 +140,10 @@ def show(context: Context, run: str, as_json: bool) -> int:
 def watch(context: Context, run: str, as_json: bool) -> int:
     """Follow a run."""
     from tui.cli.follow import follow
+    from tui.cli.printing import report_end
 
-    return 1 if follow(context.find(run), as_json=as_json).state in ("failed", "crashed") else 0
+    ended = follow(context.find(run), as_json=as_json)
+    return report_end(ended)
 
 
 @click.command(

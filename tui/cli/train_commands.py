@@ -63,19 +63,14 @@ def build_config(
 def finish(run_dir: Path, as_json: bool) -> int:
     """Follow a run to its end; the exit code that goes with it."""
     from tui.cli.follow import follow
-    from tui.cli.printing import say
+    from tui.cli.printing import report_end, say
 
     try:
         run = follow(run_dir, as_json=as_json, stream=sys.stderr)
     except KeyboardInterrupt:
         say(_(INTERRUPTED).format(run=run_dir.name))
         return 130
-    if run.state in ("failed", "crashed"):
-        say(f"{_('error')}: {run.error}")
-        if run.hint:
-            say(f"{_('hint')}: {run.hint}")
-        return 1
-    return 0
+    return report_end(run)
 
 
 @click.command(help=_("Start a run and follow it; leaving the follower never ends the run."))

@@ -104,6 +104,10 @@ class RunScreen(BaseScreen):
             return visible(f"{parts[1][:4]} {parts[2]}")
         return visible(self.run_dir.name)
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """No way to where one is already."""
+        return not (action == "run_screen" and parameters == (self.NAME,))
+
     def action_run_screen(self, name: str) -> None:
         """Go to another screen of the same run."""
         if name != self.NAME:

@@ -91,8 +91,8 @@ class EvaluationScreen(RunScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         key("r", "review", N_("Review errors"), N_("All mispredicted reviews of this split"), show=True),
         key("d", "next_split", N_("Split"), N_("Next split: test, dev"), show=True),
-        key("v", "evaluate", N_("Evaluate now"), N_("Predict and score the test split now"), show=True),
-        key("y", "copy", N_("Copy"), N_("Copy the table as Markdown"), show=True),
+        key("v", "evaluate", N_("Evaluate now"), N_("Predict and score this split now"), show=True),
+        key("y", "copy", N_("Copy"), N_("Copy the table as Markdown")),
     ]
 
     def __init__(self, run_dir: Path) -> None:
@@ -100,6 +100,7 @@ class EvaluationScreen(RunScreen):
         self._splits: list[str] = []
         self._scored: Scored | None = None
         self._busy = False
+        self._live = False
 
     def compose_body(self) -> Iterable[Widget]:
         """Headline, scores, matrix, notes."""
@@ -119,12 +120,29 @@ class EvaluationScreen(RunScreen):
         self.set_interval(2.0, self._look_again)
 
     def _look_again(self) -> None:
-        run = load_run(self.run_dir)
-        self.set_top(self.run_title, _("Evaluation"), state=run.state)
         from core.predictions import splits
 
+        if not self._show_state():
+            return
         if self.is_current and not self._busy and splits(self.run_dir) != self._splits:
             self._load(self._scored.split if self._scored else None)
+
+    def _show_state(self) -> bool:
+        """Show the run's state on top; False when its directory is gone."""
+        try:
+            run = load_run(self.run_dir)
+        except NsmcTuiError as error:
+            self._show_empty(f"{error.message}\n{error.hint}")
+            return False
+        self._live = run.live
+        self.set_top(self.run_title, _("Evaluation"), state=run.state)
+        return True
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What needs scores is offered when there are some."""
+        if action in ("review", "next_split", "copy"):
+            return self._scored is not None
+        return super().check_action(action, parameters)
 
     @work(thread=True, exclusive=True, group="scores")
     def _load(self, split: str | None) -> None:
@@ -138,15 +156,16 @@ class EvaluationScreen(RunScreen):
     @on(Loaded)
     def _take(self, event: Loaded) -> None:
         self._splits, self._scored = event.splits, event.scored
-        run = load_run(self.run_dir)
-        self.set_top(self.run_title, _("Evaluation"), state=run.state)
+        self.refresh_bindings()
+        if not self._show_state():
+            return
         if event.error is not None:
             self._show_empty(f"{event.error.message}\n{event.error.hint}")
         elif event.scored is None:
             self._show_empty(
                 _("No predictions yet: they are written when training ends.")
                 + "\n"
-                + (_("3 shows how far it is.") if run.live else _("v evaluates the test split now."))
+                + (_("3 shows how far it is.") if self._live else _("v evaluates the test split now."))
             )
         else:
             self._show(event.scored)
@@ -163,7 +182,7 @@ class EvaluationScreen(RunScreen):
         self.query_one("#body").display = True
         line = _("{split} · {n} reviews").format(split=scored.split, n=formats.count(scored.n))
         if scored.split == "test":
-            line += " · " + _("the model was selected on dev, test was scored by it once")
+            line += " · " + _("scored by the model that dev selected")
         elif scored.split == "dev":
             line += " · " + _("the model was selected on these reviews: flattering, see test")
         self.query_one("#line", Static).update(visible(line))
@@ -230,19 +249,20 @@ class EvaluationScreen(RunScreen):
         self.nsmc.say(_("The table is in the clipboard as Markdown."))
 
     def action_evaluate(self) -> None:
-        """Evaluate the test split in a process of its own."""
+        """Evaluate the split in view in a process of its own; test while there is none."""
         if self._busy:
             return
         self._busy = True
+        split = self._scored.split if self._scored is not None else "test"
         if self._scored is None:
-            self._show_empty(_("evaluating the test split …"))
+            self._show_empty(_("evaluating {split} …").format(split=split))
         else:
-            self.query_one("#line", Static).update(_("evaluating the test split …"))
-        self._evaluate()
+            self.query_one("#line", Static).update(_("evaluating {split} …").format(split=split))
+        self._evaluate(split)
 
     @work(exclusive=True, group="evaluate")
-    async def _evaluate(self) -> None:
-        request = json.dumps({"path": str(self.run_dir), "split": "test"})
+    async def _evaluate(self, split: str) -> None:
+        request = json.dumps({"path": str(self.run_dir), "split": split})
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",
@@ -259,11 +279,12 @@ class EvaluationScreen(RunScreen):
             process.kill()
             raise
         failed = {"message": _("the evaluation ended with code {code}").format(code=process.returncode), "hint": ""}
-        self.post_message(Evaluated(json.loads(output) if output.strip() else {"error": "process", **failed}))
+        document = json.loads(output) if output.strip() else {"error": "process", **failed}
+        self.post_message(Evaluated({"split": split, **document}))
 
     @on(Evaluated)
     def _evaluated(self, event: Evaluated) -> None:
         self._busy = False
         if "error" in event.document:
             self.nsmc.report(NsmcTuiError(str(event.document["message"]), str(event.document.get("hint") or "")))
-        self._load("test")
+        self._load(str(event.document["split"]))

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rich.table import Table
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from core.i18n import N_
 from core.i18n import gettext as _
-from tui.keymap import key, localise
+from tui.keymap import key, key_names, localise, own_bindings
 
 if TYPE_CHECKING:
     from textual.screen import Screen
@@ -25,7 +25,6 @@ MOVEMENT = (
     ("enter / esc", N_("in / out")),
     ("tab", N_("next pane")),
     ("ctrl+p", N_("command palette: everything by name")),
-    ("ctrl+q", N_("leave the app; runs go on")),
 )
 
 
@@ -63,17 +62,8 @@ class HelpScreen(ModalScreen[None]):
             yield Static(table)
 
     def _rows(self) -> Iterable[tuple[str, str]]:
-        by_action: dict[str, tuple[Binding, list[str]]] = {}
-        for active in self._below.active_bindings.values():
-            binding = active.binding
-            if not binding.description or active.node is self.app:
-                continue
-            shown = self.app.get_key_display(binding)
-            entry = by_action.setdefault(binding.action, (binding, []))
-            # The Korean letters of the same keys work too, but say nothing new.
-            if shown.isascii() or not any(character.isalpha() for character in shown):
-                entry[1].append(shown)
-        for binding, keys in by_action.values():
+        screen_first = sorted(own_bindings(self._below), key=lambda found: found[1] is self.app)
+        for binding, _node in screen_first:
+            keys = key_names(self._below, binding.action)
             if keys:
-                unique = list(dict.fromkeys(keys))
-                yield " ".join(unique[:3]), binding.tooltip or binding.description
+                yield " ".join(keys[:3]), binding.tooltip or binding.description

@@ -39,9 +39,10 @@ BAR = 32
 class OrderSent(Message):
     """An order lies in the run's `control.jsonl`, or could not be put there."""
 
-    def __init__(self, action: str, error: NsmcTuiError | None = None) -> None:
+    def __init__(self, action: str, order: str = "", error: NsmcTuiError | None = None) -> None:
         super().__init__()
         self.action = action
+        self.order = order
         self.error = error
 
 
@@ -71,7 +72,8 @@ class MonitorScreen(RunScreen):
         self._feed = RunFeed(run_dir)
         self._ema = Ema(SMOOTHING[2])
         self._x = 0
-        self._pending: dict[str, float] = {}
+        self._pending: dict[str, str] = {}
+        self._paused: bool | None = None
         self._log_seen = -1
         self._was_live = False
         self._left = False
@@ -108,8 +110,8 @@ class MonitorScreen(RunScreen):
         if action in self.ORDERS:
             return live
         if action == "review":
-            return not live
-        return True
+            return not live and bool(run is not None and run.metrics)
+        return super().check_action(action, parameters)
 
     # -- drawing -----------------------------------------------------------------------------------------------
 
@@ -119,6 +121,7 @@ class MonitorScreen(RunScreen):
         if run is None or not self.is_current:
             return
         self.set_top(self.run_title, _("Monitor"), state=run.state)
+        self._settle_orders()
         if changed or run.live:
             self._draw_progress()
         if changed:
@@ -131,13 +134,31 @@ class MonitorScreen(RunScreen):
                 self._ended(run.state)
         self._was_live = run.live
 
+    def on_resize(self) -> None:
+        """Charts that were hidden are as old as the moment when they were last seen."""
+        if self._feed.run is not None:
+            self.call_after_refresh(self._draw_all)
+
+    def _draw_all(self) -> None:
+        self._draw_progress()
+        self._draw_charts()
+        self._draw_log()
+
     def _ended(self, state: str) -> None:
         if self.nsmc.demo and state == "finished" and not self._left:
             self._left = True
-            self.nsmc.show_run(self.run_dir, "review")
+            self.nsmc.show_run(self.run_dir, "review", reading=True)
+            self.nsmc.say(
+                _("A mispredicted review and where the model looked. n: the next one, esc: the list, ?: all keys."),
+                timeout=12,
+            )
             return
-        if state == "finished":
-            self.nsmc.say(_("The run has finished. 4 shows its scores, 5 its errors."))
+        if state in ("finished", "stopped"):
+            self.nsmc.say(
+                _("The run has ended: {state}").format(state=formats.state(state))
+                + "\n"
+                + _("4 shows its scores, 5 its errors.")
+            )
         elif state in ("failed", "crashed"):
             self.nsmc.say(_("The run has ended: {state}").format(state=formats.state(state)), severity="error")
 
@@ -150,13 +171,14 @@ class MonitorScreen(RunScreen):
         if self._feed.behind:
             line.append(_("reading the log …"), style="dim")
         elif progress.phase and run.live:
-            line.append(f"{formats.phase(progress.phase)} {progress.split}".strip() + "  ", style="bold")
+            doing = formats.state("paused") if run.state == "paused" else formats.phase(progress.phase)
+            line.append(f"{doing} {progress.split}".strip() + "  ", style="bold")
             share = progress.done / progress.total if progress.total else None
             width = min(BAR, max(8, self.size.width - 60))
             if share is not None:
                 full = round(width * min(1.0, share))
                 line.append("━" * full, style=variables.get("accent", ""))
-                line.append("━" * (width - full), style=variables.get("rule", "dim"))
+                line.append("┈" * (width - full), style=variables.get("faint", "dim"))
                 unit = "" if progress.phase == "training" else f"  {share:.0%}"
                 line.append(f"  {progress.done:,} / {progress.total:,}{unit}")
             else:
@@ -167,20 +189,22 @@ class MonitorScreen(RunScreen):
         facts = Text(no_wrap=True, style="dim")
         epoch = last.get("epoch")
         parts = [f"epoch {epoch:.2f}" if isinstance(epoch, float | int) else ""]
-        if run.live and progress.phase == "training":
+        if run.live and progress.phase == "training" and run.state != "paused":
             parts.append(_("{n} reviews/s").format(n=formats.count(last.get("samples_per_second"))) if last else "")
             eta = last.get("eta")
             parts.append(_("{time} left").format(time=formats.duration(eta)) if isinstance(eta, float | int) else "")
         if not run.live:
             parts += [
                 f"{name} {value:.4f}"
-                for name, value in (("accuracy", run.metric("accuracy")), ("F1", run.metric("f1")))
+                for name, value in ((_("accuracy"), run.metric("accuracy")), ("F1", run.metric("f1")))
                 if value is not None
             ]
+            parts.append(formats.split_name(run.metric_split()))
         if run.silent:
             parts.append(_("silent for {time}").format(time=formats.duration(time.time() - run.updated)))
-        for action in self._pending:
-            parts.append(_("{order}: sent, taken at the next step").format(order=action))
+        for action in self._pending.values():
+            waits = _("{order}: waits") if run.state == "paused" else _("{order}: sent")
+            parts.append(waits.format(order=formats.order(action)))
         facts.append("   ".join(part for part in parts if part))
         self.query_one("#progress", Static).update(Text("\n").join([line, facts]))
 
@@ -215,7 +239,7 @@ class MonitorScreen(RunScreen):
 
     def _draw_charts(self) -> None:
         telemetry = self._feed.telemetry
-        version = (telemetry.version, self._x, self._ema.weight, self.app.theme)
+        version = (telemetry.version, self._x, self._ema.weight, self.app.theme, self.size)
         x, x_ticks = self._axis()
         title = _("loss") if self._ema.weight == 0 else _("loss (EMA {weight})").format(weight=self._ema.weight)
         smooth = self._ema.extend(telemetry.series["loss"])
@@ -289,9 +313,20 @@ class MonitorScreen(RunScreen):
             text.append(f"{datetime.fromtimestamp(moment):%H:%M:%S}  ", style="dim")
             text.append(fit(visible(message), width - 10), style=tones.get(level, ""))
         box.update(text)
-        for action in list(self._pending):
-            if any(f"{action} @" in message for _ts, _level, message in self._feed.telemetry.log):
-                del self._pending[action]
+
+    def _settle_orders(self) -> None:
+        """Forget orders that were carried out; a pause that was asked for has come."""
+        telemetry, run = self._feed.telemetry, self._feed.run
+        for order, action in list(self._pending.items()):
+            step = telemetry.orders.get(order)
+            if step is None:
+                continue
+            paused = run is not None and run.state == "paused" and action in ("save", "evaluate")
+            if not paused:
+                del self._pending[order]
+        if run is not None and self._paused is not None and (run.state == "paused") == self._paused:
+            self._paused = None
+            self.refresh_bindings()
 
     # -- keys --------------------------------------------------------------------------------------------------
 
@@ -319,7 +354,10 @@ class MonitorScreen(RunScreen):
     def action_pause(self) -> None:
         """Pause, or go on."""
         run = self._feed.run
-        self.action_order("continue" if run is not None and run.state == "paused" else "pause")
+        # Until the state follows, the last wish counts: pressed twice, the key means both.
+        paused = self._paused if self._paused is not None else run is not None and run.state in ("paused", "pausing")
+        self._paused = not paused
+        self.action_order("continue" if paused else "pause")
 
     def action_order(self, action: str) -> None:
         """Send an order to the worker."""
@@ -329,18 +367,18 @@ class MonitorScreen(RunScreen):
     @work(thread=True, group="orders")
     def _send(self, action: str) -> None:
         try:
-            control.send_order(self.run_dir, action)
+            order = control.send_order(self.run_dir, action)
         except NsmcTuiError as error:
-            self.post_message(OrderSent(action, error))
+            self.post_message(OrderSent(action, error=error))
         else:
-            self.post_message(OrderSent(action))
+            self.post_message(OrderSent(action, order))
 
     @on(OrderSent)
     def _order_sent(self, event: OrderSent) -> None:
         if event.error is not None:
             self.nsmc.report(event.error)
             return
-        self._pending[event.action] = time.monotonic()
+        self._pending[event.order] = event.action
         self._draw_progress()
 
     def action_x_axis(self) -> None:

@@ -88,10 +88,11 @@ class ReviewScreen(RunScreen):
             self.row = row
             self.answer = answer
 
-    def __init__(self, run_dir: Path, kind: str = "all", split: str | None = None) -> None:
+    def __init__(self, run_dir: Path, kind: str = "all", split: str | None = None, reading: bool = False) -> None:
         super().__init__(run_dir)
         self.session: ReviewSession | None = None
         self._kind, self._split = kind, split
+        self._begin_reading = reading
         self._opened: Opened | None = None
         self._waiting_for: int | None = None
         self._answered = False
@@ -148,7 +149,12 @@ class ReviewScreen(RunScreen):
             return
         self.session = ReviewSession(opened.predictions, self._kind)
         self._show_queue()
-        if not self.has_class("-empty"):
+        if self.has_class("-empty"):
+            return
+        if self._begin_reading:
+            self._begin_reading = False
+            self._opened_in_list()
+        else:
             self.query_one(ReviewList).focus()
 
     def _look_again(self) -> None:

@@ -31,7 +31,7 @@ COLUMNS = (
     ("state", N_("state"), 11),
     ("run", N_("run"), 26),
     ("step", N_("step"), 15),
-    ("accuracy", N_("accuracy"), 9),
+    ("accuracy", N_("accuracy"), 10),
     ("f1", "F1", 8),
     ("age", N_("age"), 6),
     ("eta", N_("ETA"), 10),
@@ -54,6 +54,17 @@ class RunsFailed(Message):
     def __init__(self, error: NsmcTuiError) -> None:
         super().__init__()
         self.error = error
+
+
+class RunsTable(DataTable[Text]):
+    """The table without keys of its own for what the screen's keys do, so that the footer tells them."""
+
+    BINDINGS: ClassVar[list[BindingType]] = []
+
+    def __init__(self) -> None:
+        super().__init__(id="runs", cursor_type="row", zebra_stripes=False)
+        for name in ("enter", "home", "end"):
+            self._bindings.key_to_bindings.pop(name, None)
 
 
 class RunsScreen(BaseScreen):
@@ -85,7 +96,7 @@ class RunsScreen(BaseScreen):
     def compose_body(self) -> Iterable[Widget]:
         """Summary, table, the chosen run's line."""
         yield Static("", id="summary", classes="caption", markup=False)
-        yield DataTable(id="runs", cursor_type="row", zebra_stripes=False)
+        yield RunsTable()
         with Vertical(id="nothing"):
             yield Static("", id="empty", classes="empty", markup=False)
         yield Static("", id="chosen", markup=False)
@@ -99,6 +110,12 @@ class RunsScreen(BaseScreen):
         self._load()
         self.set_interval(REFRESH, self._load)
         self.query_one(DataTable).focus()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What needs a run is offered when there is one."""
+        if action in ("open", "evaluation", "review", "copy_config", "copy_id", "cursor", "edge"):
+            return bool(self._runs)
+        return True
 
     # -- data --------------------------------------------------------------------------------------------------
 
@@ -120,10 +137,13 @@ class RunsScreen(BaseScreen):
     def _take(self, event: RunsLoaded) -> None:
         self._loaded = True
         self._runs = {run.id: run for run in event.runs}
+        self.refresh_bindings()
         live = sum(run.live for run in event.runs)
-        text = _("{n} runs").format(n=len(event.runs))
+        text = _("runs: {n}").format(n=len(event.runs))
         if live:
-            text += " · " + _("{n} running").format(n=live)
+            text += " · " + _("{n} live").format(n=live)
+        if any(run.metric_split() == "eval" for run in event.runs):
+            text += " · " + _("* on dev")
         self.query_one("#summary", Static).update(f"{text} · " + _("newest first"))
         if not event.runs:
             self._show_empty(
@@ -210,7 +230,11 @@ class RunsScreen(BaseScreen):
         if name == "run":
             return Text(fit(visible(self._title(run)), width), no_wrap=True)
         if name in ("accuracy", "f1"):
-            return Text(formats.number(run.metric(name)), justify="right")
+            value = run.metric(name)
+            if value is not None and run.metric_split() == "eval":
+                # Dev selected the model: its figure must not pass for a test score.
+                return Text(f"{value:.4f}*", justify="right", style="dim")
+            return Text(formats.number(value), justify="right")
         if name == "step":
             if run.max_steps == 0:
                 return Text(formats.phase(run.phase) if run.live else "", justify="right", style="dim")
@@ -220,8 +244,8 @@ class RunsScreen(BaseScreen):
             return Text(_("silent") if run.silent else eta, justify="right", style="dim")
         if name == "age":
             return Text(formats.ago(run.created), justify="right", style="dim")
-        value = Path(run.model).name if name == "model" else run.data
-        return Text(fit(visible(value), width), style="dim", no_wrap=True)
+        named = Path(run.model).name if name == "model" else run.data
+        return Text(fit(visible(named), width), style="dim", no_wrap=True)
 
     @staticmethod
     def _title(run: Run) -> str:
@@ -266,13 +290,15 @@ class RunsScreen(BaseScreen):
         if run.error:
             text.append(visible(run.error), style=variables.get("error", ""))
             if run.hint:
-                text.append("  → " + visible(run.hint), style="dim")
+                text.append("\n→ " + visible(run.hint), style="dim")
         else:
-            shown = [(key, run.metric(key)) for key in ("accuracy", "f1", "precision", "recall", "macro_f1", "loss")]
+            names = ("accuracy", "f1", "precision", "recall", *(("macro_f1", "loss") if self.size.width >= 110 else ()))
+            shown = [(name, run.metric(name)) for name in names]
+            text.append(formats.split_name(run.metric_split()) + "  ", style="dim")
             for name, value in shown:
                 if value is not None:
                     text.append(f"{name} ", style="dim")
-                    text.append(f"{value:.4f}   ")
+                    text.append(f"{value:.4f}  ")
             if run.live and run.phase:
                 text.append(formats.phase(run.phase), style="dim")
         self.query_one("#chosen", Static).update(text)

@@ -21,12 +21,21 @@ from tui.widgets.top_bar import fit
 
 @dataclass(frozen=True)
 class Line:
-    """One line: x and y of equal length; `tone` names a theme variable; `points` marks the values instead."""
+    """One line: x and y of equal length; `tone` names a theme variable; `points` marks the values instead.
+
+    Holds copies: what it is made of goes on growing while the line waits to be drawn. Of unequal lengths the
+    common part is taken.
+    """
 
     x: Any
     y: Any
     tone: str = "accent"
     points: bool = False
+
+    def __post_init__(self) -> None:
+        length = min(len(self.x), len(self.y))
+        object.__setattr__(self, "x", np.array(self.x[:length], dtype=float))
+        object.__setattr__(self, "y", np.array(self.y[:length], dtype=float))
 
 
 class Plot(PlotextPlot):
@@ -37,7 +46,7 @@ class Plot(PlotextPlot):
     def __init__(self) -> None:
         super().__init__()
         self.lines: list[Line] = []
-        self.tick_format: Callable[[float], str] = "{:.3g}".format
+        self.tick_format: Callable[[float], str] = "{:.3f}".format
         self.x_format: Callable[[float], str] = "{:,.0f}".format
 
     def render(self) -> RenderResult:
@@ -51,8 +60,8 @@ class Plot(PlotextPlot):
             return Text()
         variables = self.app.theme_variables
         for line in self.lines:
-            whole = np.asarray(line.x, dtype=float)
-            x, y = thin(whole, np.asarray(line.y, dtype=float), max(8, width - 8))
+            whole = line.x
+            x, y = thin(whole, line.y, max(8, width - 8))
             if len(x) == 0:
                 continue
             whole = whole[np.isfinite(whole)]
