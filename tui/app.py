@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -29,6 +30,7 @@ from tui.screens.runs import RunsScreen
 from tui.themes import THEMES
 
 if TYPE_CHECKING:
+    from core.runs import Run
     from tui.inspector_client import InspectorClient
 
 MACHINE_INTERVAL = 2.0
@@ -44,7 +46,10 @@ class MachineRead(Message):
 
 
 class NsmcTuiApp(App[None]):
-    """`nsmc-tui` on a runs directory. `run` and `screen` say where to open; `demo` goes on to the review by itself."""
+    """`nsmc-tui` on a runs directory. `run` and `screen` say where to open; `demo` goes on to the review by itself.
+
+    `early` are runs that were read while the app was still being imported, for the first picture.
+    """
 
     TITLE = "nsmc-tui"
     CSS_PATH = "app.tcss"
@@ -56,12 +61,20 @@ class NsmcTuiApp(App[None]):
     ]
     machine_line: reactive[str] = reactive("")
 
-    def __init__(self, runs: Path, run: Path | None = None, screen: str = "", demo: bool = False) -> None:
+    def __init__(
+        self,
+        runs: Path,
+        run: Path | None = None,
+        screen: str = "",
+        demo: bool = False,
+        early: Sequence[Run] = (),
+    ) -> None:
         super().__init__()
         localise(self)
         self.runs_dir = runs
         self.demo = demo
         self._first = (run, screen)
+        self._early = early
         self._inspector: InspectorClient | None = None
         self._machine = MachineReader()
         # Only themes that know our colours; Textual's ANSI themes have none that rich could draw.
@@ -76,7 +89,7 @@ class NsmcTuiApp(App[None]):
     def on_mount(self) -> None:
         """Open the first screen, listen for signals, begin to look at the machine."""
         self._handle_signals()
-        self.push_screen(RunsScreen())
+        self.push_screen(RunsScreen(self._early))
         run, screen = self._first
         if screen == "new":
             self.action_new_run()
@@ -84,6 +97,12 @@ class NsmcTuiApp(App[None]):
             self.show_run(run, screen or "monitor")
         self.set_interval(MACHINE_INTERVAL, self._read_machine)
         self.set_timer(0.5, self._read_machine)
+        self.call_after_refresh(self._started)
+
+    def _started(self) -> None:
+        if not gc.isenabled():
+            gc.freeze()
+            gc.enable()
 
     def _handle_signals(self) -> None:
         # A closed terminal or `kill` would end the process at once, without restoring anything.

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import click
 
-from core.errors import UsageError
+from core.errors import NsmcTuiError, UsageError
 from core.i18n import gettext as _
 
 if TYPE_CHECKING:
@@ -27,9 +30,24 @@ def run_app(context: Context, run: Path | None = None, screen: str = "", demo: b
         )
     # Small matrices only: BLAS threads that wait for each other on busy cores cost more than they give.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # What is made while starting stays; looking through it again and again delays the first picture.
+    gc.disable()
+    from core.runs import Run, list_runs
+
+    runs = context.runs
+    early: list[Run] = []
+
+    def look() -> None:
+        # Only a head start: the screen reads again, and tells what is wrong with the directory.
+        with suppress(NsmcTuiError):
+            early.extend(list_runs(runs))
+
+    looking = Thread(target=look, daemon=True)
+    looking.start()
     from tui.app import NsmcTuiApp
 
-    app = NsmcTuiApp(context.runs, run=run, screen=screen, demo=demo)
+    looking.join(0.05)
+    app = NsmcTuiApp(runs, run=run, screen=screen, demo=demo, early=[] if looking.is_alive() else early)
     app.run()
     return app.return_code or 0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -85,8 +85,9 @@ class RunsScreen(BaseScreen):
         key("q", "back", N_("Quit"), N_("Leave the app; runs go on"), show=True),
     ]
 
-    def __init__(self) -> None:
+    def __init__(self, early: Sequence[Run] = ()) -> None:
         super().__init__()
+        self._early = early
         self._runs: dict[str, Run] = {}
         self._cells: dict[str, tuple[Text, ...]] = {}
         self._order: list[str] = []
@@ -107,7 +108,10 @@ class RunsScreen(BaseScreen):
         self.set_top(visible(str(self.nsmc.runs_dir)))
         self.query_one("#nothing").display = False
         self._make_columns()
-        self._load()
+        if self._early:
+            self._take(RunsLoaded(list(self._early)))
+        else:
+            self._load()
         self.set_interval(REFRESH, self._load)
         self.query_one(DataTable).focus()
 
