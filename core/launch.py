@@ -96,7 +96,7 @@ def worker_environment(config: RunConfig) -> dict[str, str]:
         NSMC_TUI_LANG=language(),
     )
     # OpenMP's threads spin while they wait for each other: with a second busy process on the cores that makes a
-    # step many times slower (docs/performance.md). Sleeping costs little on an idle machine.
+    # step many times slower (docs/performance.md). Alone on its cores a small model pays for it.
     environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if config.launch.offline:
         environment["HF_HUB_OFFLINE"] = "1"

@@ -90,9 +90,11 @@ async def test_runs_come_and_change_while_the_screen_is_open(tmp_path: Path) -> 
         assert app.screen.chosen is not None
         assert app.screen.chosen.name == "first"
         await pilot.press("g")
-        await until(pilot, lambda: "no room [/x]" in screen_text(app) or app.screen.chosen.name == "first")
-        await pilot.press("G", "k", "j")
-        await until(pilot, lambda: app.screen.chosen is not None)
+        await until(pilot, lambda: "no room [/x]" in screen_text(app) and app.screen.chosen.name == "second")
+        await pilot.press("G")
+        await until(pilot, lambda: app.screen.chosen.name == "first")
+        await pilot.press("k")
+        await until(pilot, lambda: app.screen.chosen.name == "second")
 
 
 async def test_nasty_names_are_harmless(tmp_path: Path) -> None:
@@ -172,10 +174,19 @@ async def test_monitor_follows_a_log_that_is_being_written(tmp_path: Path) -> No
         await until(pilot, lambda: "stop: sent" in screen_text(app))
         # Charts that were hidden while the log grew are drawn when there is room for them.
         for columns, lines in ((80, 24), (160, 48), (60, 20), (200, 50), (120, 30)):
-            step(int(telemetry.steps[-1]) + 1, 0.2)
+            newest = int(telemetry.steps[-1]) + 1
+            step(newest, 0.2)
             await pilot.resize_terminal(columns, lines)
-            await until(pilot, lambda: app.screen.query_one("#speed Plot", Plot) is not None)
-            await pilot.pause(0.3)
+            await until(pilot, lambda newest=newest: telemetry.steps[-1] == newest)
+            shown = [chart for chart in app.screen.query(Chart) if chart.size.width > 0]
+            await until(
+                pilot,
+                lambda shown=shown: all(
+                    not plot.lines or plot.lines[-1].x[-1] == telemetry.steps[-1]
+                    for plot in (chart.query_one(Plot) for chart in shown if chart.id != "accuracy")
+                ),
+            )
+        assert len(shown) >= 2
         write_status(path, {**status, "state": "failed", "error": "loss is nan", "hint": "lower it"})
         with (path / "events.jsonl").open("a") as file:
             failed = {"v": 1, "ts": 9.0, "type": "run_failed", "error": "nan_loss", "message": "loss is nan"}
