@@ -8,29 +8,34 @@ from __future__ import annotations
 import math
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_callback import ExportableState
 
 from core.device import DeviceSampler
 from core.failures import nan_loss
+from core.loss_log import mean
 from core.orders import Orders
 from core.recorder import Recorder
+
+if TYPE_CHECKING:
+    from core.trainer import ReviewTrainer
 
 PAUSE_POLL = 0.1
 
 
 class EvaluationCut(Exception):  # noqa: N818 - not an error: the user asked for it
-    """A stop came in the middle of an evaluation: it is left, the model is saved."""
+    """A stop came in the middle of an evaluation: it is left, and the run ends with what it has."""
 
 
-class MonitorCallback(TrainerCallback):
+class MonitorCallback(TrainerCallback, ExportableState):
     """Streams a run's figures as events, at most `events_per_second`, and takes orders after each step.
 
-    Between two events a step costs a clock reading and a `stat`. Figures come from Trainer's own log, asked for
-    when the time has come, so that the loss is the mean over all steps since the last event. Entries that are
-    not at `logging_steps` are taken out of the history again: it must not grow with time.
+    Between two events a step costs a clock reading and a `stat`. Among several ranks the first one's clock and
+    orders hold, shared once a step. What the history of a run needs beyond Trainer's own state is kept in its
+    checkpoints (`state`).
     """
 
     def __init__(
@@ -39,33 +44,74 @@ class MonitorCallback(TrainerCallback):
         orders: Orders,
         *,
         events_per_second: float,
-        tokens_per_sample: float,
         stop_on_nan: bool,
         has_dev: bool,
+        world: int = 1,
     ) -> None:
         self._recorder = recorder
         self._orders = orders
         self._sampler: DeviceSampler | None = None
         self._interval = 1.0 / events_per_second
-        self._tokens_per_sample = tokens_per_sample
         self._stop_on_nan = stop_on_nan
         self._has_dev = has_dev
+        self._world = world
+        self._trainer: ReviewTrainer | None = None
         self._last = 0.0
         self._last_step = 0
         self._step_at = 0.0
         self._speed = 0.0
-        self._own_log = False
-        # (mean loss, steps) of the logs since the last event, and since the last entry kept in the history.
-        self._unsaid: list[tuple[float, int]] = []
-        self._unlogged: list[tuple[float, int]] = []
-        self._logged_step = 0
+        self._due = False
+        self._seen = {"reviews": 0, "tokens": 0, "padded": 0}
         self._nan_seen = False
         self._eval_done = 0
+        self._begun = 0.0
+        # What earlier lives of the run, up to the checkpoint it goes on from, have spent.
+        self._earlier_seconds = 0.0
         self.paused_seconds = 0.0
 
-    def attach(self, sampler: DeviceSampler) -> None:
-        """Take the process's memory from `sampler`."""
+    def attach(self, trainer: ReviewTrainer, sampler: DeviceSampler) -> None:
+        """Watch `trainer`, and take the process's memory from `sampler`."""
+        self._trainer = trainer
         self._sampler = sampler
+
+    def alert(self, level: str, code: str, message: str, hint: str = "") -> None:
+        """Tell the user something."""
+        self._recorder.alert(level, code, message, hint)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the user has stopped the run."""
+        return self._orders.stop
+
+    # -- the run's history over several lives -------------------------------------------------------------------
+
+    def seconds(self) -> float:
+        """Seconds spent in training by all lives of the run, without pauses."""
+        now = time.monotonic() - self._begun - self.paused_seconds if self._begun else 0.0
+        return self._earlier_seconds + now
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps, in `trainer_state.json`."""
+        losses = self._trainer.losses.state() if self._trainer is not None else {}
+        return {"args": {}, "attributes": {"losses": losses, "seconds": self.seconds()}}
+
+    def _restore(self, state: TrainerState) -> None:
+        stored = (state.stateful_callbacks or {}).get(type(self).__name__)
+        if isinstance(stored, list):
+            stored = stored[-1]
+        attributes = (stored or {}).get("attributes", {})
+        if state.global_step and self._trainer is not None:
+            self._trainer.losses.restore(attributes.get("losses", {}))
+            self._earlier_seconds = float(attributes.get("seconds", 0.0))
+        # A checkpoint of another program has no place for what ours keep.
+        known = dict(state.stateful_callbacks or {})
+        known.setdefault(type(self).__name__, {})
+        if self._trainer is not None:
+            keepers = [*self._trainer.callback_handler.callbacks, self._trainer.control]
+            for keeper in keepers:
+                if isinstance(keeper, ExportableState):
+                    known.setdefault(type(keeper).__name__, {})
+        state.stateful_callbacks = known
 
     # -- training ---------------------------------------------------------------------------------------------
 
@@ -73,18 +119,30 @@ class MonitorCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Start the clock at the first step."""
+        self._restore(state)
         self._last, self._last_step = time.monotonic(), state.global_step
-        self._step_at, self._logged_step = self._last, state.global_step
+        self._step_at = self._begun = self._last
         running = "stopping" if self._orders.stop else "running"
         self._recorder.set_state(running, step=state.global_step, max_steps=state.max_steps, phase="training")
         self._recorder.phase("training", state.global_step, state.max_steps)
 
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Give the batches their epoch: what wraps a loader after resuming does not always pass it on."""
+        plan = getattr(self._trainer, "batch_plan", None)
+        if plan is not None:
+            plan.epoch = int(state.epoch or 0)
+
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> TrainerControl:
-        """Take orders; ask for a log when it is time."""
+        """Take orders; see whether it is time for an event."""
         orders = self._orders
         orders.take(state.global_step)
+        orders.reached(state.global_step, state.epoch or 0.0)
+        now = time.monotonic()
+        (due,) = orders.share(float(now - self._last >= self._interval))
         if orders.paused:
             self._wait(state)
         if orders.save:
@@ -98,20 +156,17 @@ class MonitorCallback(TrainerCallback):
             # The last state competes with the best one before the run ends.
             control.should_evaluate = self._has_dev and args.eval_strategy != "no"
         self._step_at = time.monotonic()
-        elapsed = self._step_at - self._last
         last_step = state.global_step >= state.max_steps or orders.stop
-        if last_step and elapsed < self._interval:
+        if last_step and self._step_at - self._last < self._interval:
             # The last step is told too, and no faster than the others.
-            time.sleep(self._interval - elapsed)
-        if elapsed >= self._interval or last_step:
-            self._own_log = not control.should_log
-            control.should_log = True
+            time.sleep(max(0.0, self._interval - (self._step_at - self._last)))
+        self._due = bool(due) or last_step
         return control
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> TrainerControl:
-        """A stopped run is saved and evaluated by the worker, not a second time here."""
+        """A stopped run is saved and evaluated at its last step, not a second time here."""
         if self._orders.stop:
             control.should_evaluate = control.should_save = False
         return control
@@ -122,34 +177,20 @@ class MonitorCallback(TrainerCallback):
         while self._orders.paused:
             time.sleep(PAUSE_POLL)
             self._orders.take(state.global_step)
+            self._orders.share()
             self._recorder.update()
         waited = time.monotonic() - begun
         self.paused_seconds += waited
         self._last += waited
 
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Turn Trainer's log of the last steps into one `step` event."""
-        if logs is None or "loss" not in logs:
+    def after_step(self, trainer: ReviewTrainer, grad_norm: Any, learning_rate: float | None) -> None:
+        """Tell of the steps since the last event when it is time; their loss is the mean of all of them."""
+        if not self._due:
             return
-        newest = (float(logs["loss"]), state.global_step - self._logged_step)
-        self._logged_step = state.global_step
-        self._keep_history_lean(state, newest)
-        self._unsaid.append(newest)
+        self._due = False
+        state = trainer.state
+        new = trainer.losses.take_new()
         now = time.monotonic()
-        number = math.isfinite(newest[0])
-        early = now - self._last < self._interval and state.global_step < state.max_steps
-        if number and early and not self._orders.stop:
-            # `logging_steps` came before the time for an event.
-            return
-        loss = _mean(self._unsaid)
-        self._unsaid.clear()
         steps = state.global_step - self._last_step
         seconds = max(now - self._last, 1e-9)
         self._last, self._last_step = now, state.global_step
@@ -157,18 +198,26 @@ class MonitorCallback(TrainerCallback):
             speed = steps / seconds
             # Smoothed so that the ETA does not dance: about the last 20 events count.
             self._speed = speed if self._speed == 0 else 0.9 * self._speed + 0.1 * speed
-        batch = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
-        samples = steps / seconds * batch
         eta = (state.max_steps - state.global_step) / self._speed if self._speed else None
+        since = {name: (count - self._seen[name]) * self._world for name, count in trainer.feeder.seen.items()}
+        self._seen = dict(trainer.feeder.seen)
+        values = [value for _step, value in new]
+        finite = [value for value in values if math.isfinite(value)]
+        loss = mean(values)
+        if learning_rate is None:
+            learning_rate = trainer._get_learning_rate()
         figures = {
             "step": state.global_step,
             "max_steps": state.max_steps,
             "epoch": state.epoch,
             "loss": loss,
-            "learning_rate": logs.get("learning_rate"),
-            "grad_norm": logs.get("grad_norm"),
-            "samples_per_second": samples,
-            "tokens_per_second": samples * self._tokens_per_sample,
+            "loss_min": min(finite, default=None),
+            "loss_max": max(finite, default=None),
+            "learning_rate": learning_rate,
+            "grad_norm": float(grad_norm) if grad_norm is not None else None,
+            "samples_per_second": since["reviews"] / seconds,
+            "tokens_per_second": since["tokens"] / seconds,
+            "padding": 1 - since["tokens"] / since["padded"] if since["padded"] else None,
             "eta": eta,
             **self._memory(),
         }
@@ -176,20 +225,9 @@ class MonitorCallback(TrainerCallback):
         self._recorder.update(
             step=state.global_step, max_steps=state.max_steps, epoch=state.epoch, eta=eta, loss=loss, phase="training"
         )
-        if not number:
-            self._not_a_number(state.global_step, newest[0])
-
-    def _keep_history_lean(self, state: TrainerState, newest: tuple[float, int]) -> None:
-        self._unlogged.append(newest)
-        if self._own_log:
-            self._own_log = False
-            if state.log_history and "loss" in state.log_history[-1]:
-                state.log_history.pop()
-            return
-        if state.log_history:
-            # Trainer's entry covers only the steps since our last one; `logging_steps` means all of them.
-            state.log_history[-1]["loss"] = _mean(self._unlogged)
-        self._unlogged.clear()
+        bad = next(((step, value) for step, value in new if not math.isfinite(value)), None)
+        if bad is not None:
+            self._not_a_number(*bad)
 
     def _memory(self) -> dict[str, int | None]:
         rss = self._sampler.rss if self._sampler is not None else None
@@ -221,16 +259,17 @@ class MonitorCallback(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Count an evaluation's batches; a stop cuts it short."""
-        self._eval_done += 1
-        total = len(eval_dataloader) if eval_dataloader is not None else 0
         stopping = self._orders.stop
         self._orders.take(state.global_step)
+        self._orders.share()
         while self._orders.paused:
             self._wait(state)
         if self._orders.stop and not stopping:
             self._eval_done = 0
             raise EvaluationCut
+        total = len(eval_dataloader) if eval_dataloader is not None else 0
         self._recorder.phase("evaluating", self._eval_done, total)
+        self._eval_done = 0 if self._eval_done >= total else self._eval_done + 1
 
     def on_evaluate(
         self,
@@ -248,17 +287,14 @@ class MonitorCallback(TrainerCallback):
         self._not_training()
         self._recorder.phase("training", state.global_step, state.max_steps)
 
-    def on_predict(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, metrics: Any = None, **kwargs: Any
-    ) -> None:
-        """A whole split is predicted: the next evaluation counts from zero."""
-        self._eval_done = 0
-
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Report a checkpoint that is whole on disk."""
         path = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
-        best = state.best_global_step == state.global_step
-        self._recorder.emit("checkpoint", step=state.global_step, path=str(path), metric=state.best_metric, best=best)
+        if path.is_dir():
+            best = state.best_global_step == state.global_step
+            self._recorder.emit(
+                "checkpoint", step=state.global_step, path=str(path), metric=state.best_metric, best=best
+            )
         self._not_training()
 
     def _not_training(self) -> None:
@@ -266,11 +302,3 @@ class MonitorCallback(TrainerCallback):
         now = time.monotonic()
         self._last += now - self._step_at
         self._step_at = now
-
-
-def _mean(parts: list[tuple[float, int]]) -> float:
-    """The mean loss a step of logs that each cover some steps."""
-    steps = sum(count for _loss, count in parts)
-    if steps == 0:
-        return parts[-1][0]
-    return sum(loss * count for loss, count in parts) / steps

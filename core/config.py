@@ -72,6 +72,11 @@ class ModelConfig(Section):
     """The model's revision on the Hub."""
     config: dict[str, Any] = Field(default_factory=dict)
     """Overrides of the model's config, such as `hidden_dropout_prob = 0.2`."""
+    freeze: str = Field("none", pattern=r"^(none|embeddings|encoder|\d+)$")
+    """What training leaves as it is: `none`, `embeddings`, a number N (embeddings and the first N layers), or
+    `encoder` (everything below the classification head)."""
+    max_unknown: float = Field(0.2, ge=0, le=1)
+    """Refuse a tokenizer that turns more than this share of the train tokens into the unknown token; 1 takes any."""
 
 
 class TrainConfig(BaseModel):
@@ -116,10 +121,27 @@ class TrainConfig(BaseModel):
     train_sampling_strategy: Literal["random", "sequential", "group_by_length", "batch_rebalance"] = "group_by_length"
     """Order of the train reviews; by length, hardly anything is padded."""
 
+    max_tokens: int | None = Field(None, ge=16)
+    """Tokens a batch on one device, padding included, instead of `per_device_train_batch_size`: many short
+    reviews, few long ones."""
+    class_weights: str = Field("none", pattern=r"^(none|balanced|\d+(\.\d+)?\s*,\s*\d+(\.\d+)?)$")
+    """Weights of the classes in the loss: `none`, `balanced` (by their counts in train), or two numbers, negative
+    and positive, such as `1, 2.5`."""
+    layer_lr_decay: float = Field(1.0, gt=0, le=1)
+    """Each layer below the head learns at this share of the rate of the one above it; 1 means all alike."""
+    early_stopping_patience: int = Field(0, ge=0)
+    """End training after this many evaluations in a row without a better `metric_for_best_model`; 0 never does."""
+    early_stopping_threshold: float = Field(0.0, ge=0)
+    """An evaluation counts as better only by more than this."""
+
     @property
     def extra(self) -> dict[str, Any]:
         """The further `TrainingArguments` fields that the user set."""
         return dict(self.__pydantic_extra__ or {})
+
+
+# Fields of [train] that are nsmc-tui's own; all others go to `TrainingArguments`.
+OWN_TRAIN = ("max_tokens", "class_weights", "layer_lr_decay", "early_stopping_patience", "early_stopping_threshold")
 
 
 class EvaluateConfig(Section):
@@ -144,6 +166,18 @@ class LaunchConfig(Section):
     """Seconds between two samples of the device."""
     stop_on_nan: bool = True
     """End the run as failed when the loss is no longer a number."""
+    stop_at_step: int | None = Field(None, ge=1)
+    """Stop as by the order `stop` after this step; the learning rate's schedule stays that of the whole run."""
+    stop_at_epoch: float | None = Field(None, gt=0)
+    """The same at the end of this many epochs."""
+    on_out_of_memory: Literal["halve", "fail"] = "halve"
+    """When a batch does not fit into the GPU's memory: take it in halves from then on, or end the run."""
+    processes: int = Field(1, ge=1)
+    """Processes on each machine, one a GPU, started by `torch.distributed.run`."""
+    nodes: int = Field(1, ge=1)
+    """Machines that train together; the run is started on one, the others run `nsmc-tui join RUN`."""
+    rdzv_endpoint: str | None = Field(None, pattern=r"^[^\s:]+:\d+$")
+    """`host:port` at which several machines meet; the host is one of them."""
     offline: bool = False
     """Never ask the Hub (as `HF_HUB_OFFLINE=1`)."""
 

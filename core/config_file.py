@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from core import config_rules, hf_limits
 from core.config import SECTIONS, RunConfig, TrainConfig
 from core.errors import ConfigError
 from core.hf_args import check_extra
@@ -163,6 +164,8 @@ def resolve(config: RunConfig, file: str = "") -> RunConfig:
             )
         train.load_best_model_at_end = False
         train.model_fields_set.discard("load_best_model_at_end")
+    hf_limits.check(config, file)
+    config_rules.check(config, file)
     return config
 
 

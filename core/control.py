@@ -12,15 +12,17 @@ from core import formats
 from core.errors import ControlError
 from core.events import EVENTS_FILE, VERSION, append_line
 from core.i18n import gettext as _
-from core.runs import FINAL_STATES, load_run
+from core.launch import CONTROL_FILE
+from core.runs import FINAL_STATES, load_run, read_status
 from core.tail import JsonlTail
 
-CONTROL_FILE = "control.jsonl"
-ACTIONS = ("stop", "abort", "save", "evaluate", "pause", "continue")
+ACTIONS = ("stop", "stop_at", "abort", "save", "evaluate", "pause", "continue")
 
 
-def send_order(run_dir: Path, action: str) -> str:
+def send_order(run_dir: Path, action: str, **fields: Any) -> str:
     """Append the order `action` (one of `ACTIONS`) for the run's worker; returns the order's id.
+
+    `stop_at` takes `step` or `epoch`, the place where the run is to stop; without either it runs to its end.
 
     Raises ControlError when the run is over, so that no order waits for ever.
     """
@@ -41,6 +43,7 @@ def send_order(run_dir: Path, action: str) -> str:
         "id": order,
         "action": action,
         "by": os.environ.get("USER", ""),
+        **fields,
     }
     try:
         append_line(run_dir / CONTROL_FILE, record)
@@ -52,7 +55,7 @@ def send_order(run_dir: Path, action: str) -> str:
     return order
 
 
-def order_and_wait(run_dir: Path, action: str, timeout: float = 60.0) -> dict[str, Any]:
+def order_and_wait(run_dir: Path, action: str, timeout: float = 60.0, **fields: Any) -> dict[str, Any]:
     """Send the order and return the `order` event by which the worker took it.
 
     Raises ControlError when the run ends first or nothing happens within `timeout` seconds.
@@ -60,7 +63,7 @@ def order_and_wait(run_dir: Path, action: str, timeout: float = 60.0) -> dict[st
     events = JsonlTail(run_dir / EVENTS_FILE)
     while events.read() or events.pending:
         pass
-    order = send_order(run_dir, action)
+    order = send_order(run_dir, action, **fields)
     deadline = time.monotonic() + timeout
     while True:
         ended = load_run(run_dir).state in FINAL_STATES
@@ -85,16 +88,13 @@ def order_and_wait(run_dir: Path, action: str, timeout: float = 60.0) -> dict[st
 class OrderReader:
     """The worker's side: gives the orders that came since the last call, for the price of a `stat`.
 
-    A run that has lived before (it has events) leaves the orders of that life alone; a new one takes all, also
-    those that were sent before its worker could read them.
+    A run that has lived before leaves the orders of that life alone (its status says where they end); a new one
+    takes all, also those that were sent before its worker could read them.
     """
 
     def __init__(self, run_dir: Path) -> None:
-        self._tail = JsonlTail(run_dir / CONTROL_FILE)
-        events = run_dir / EVENTS_FILE
-        if events.is_file() and events.stat().st_size > 0:
-            while self._tail.read() or self._tail.pending:
-                pass
+        begin = read_status(run_dir).get("orders_from")
+        self._tail = JsonlTail(run_dir / CONTROL_FILE, begin if isinstance(begin, int) else 0)
 
     def read(self) -> list[dict[str, Any]]:
         """New orders, unknown actions left out."""

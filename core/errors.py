@@ -92,6 +92,12 @@ class DiskFullError(TrainingError):
     code = "disk_full"
 
 
+class ResumeError(RunError):
+    """A run that cannot go on from where it was."""
+
+    code = "resume"
+
+
 class InspectorError(NsmcTuiError):
     """The inspector could not answer."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -57,12 +57,13 @@ def evaluate(
     data replace the run's; on other data they are written as `predictions-<split>@<data>.parquet`. Returns the
     document of `nsmc-tui evaluate --json`. Raises the errors of `core.errors`.
     """
-    from transformers import PrinterCallback, TrainingArguments
+    import torch
 
     from core import data as data_module
     from core import metrics, models, predictions
-    from core.training import ReviewTrainer, only_logits, predict_logits
-    from core.training_data import Collator, lengths, tokenize
+    from core.batches import TokenTable
+    from core.predicting import predict
+    from core.training_data import lengths, tokenize
 
     report = progress or (lambda _name, _done, _total: None)
     run = is_run_dir(path)
@@ -104,24 +105,15 @@ def evaluate(
         f"{splits.fingerprint}:{split}",
         lambda done, total: report("tokenizing", done, total),
     )
-    with tempfile.TemporaryDirectory() as scratch:
-        arguments = TrainingArguments(
-            output_dir=scratch,
-            per_device_eval_batch_size=batch_size,
-            disable_tqdm=True,
-            report_to="none",
-            dataloader_pin_memory=False,
-            label_names=["labels"],
-        )
-        trainer = ReviewTrainer(
-            model=model,
-            args=arguments,
-            data_collator=Collator(tokenizer.pad_token_id, tokenizer.padding_side),
-            preprocess_logits_for_metrics=only_logits,
-            callbacks=[_progress_callback(report)],
-        )
-        trainer.remove_callback(PrinterCallback)
-        logits, measured = predict_logits(trainer, tokens, split)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    begun = time.monotonic()
+    logits = predict(
+        model.to(device),
+        TokenTable(tokens, tokenizer.pad_token_id, tokenizer.padding_side),
+        batch_size,
+        on_batch=lambda done, total: report("evaluating", done, total),
+    )
+    seconds = time.monotonic() - begun
     rows = predictions.table(
         reviews["id"][:], reviews["document"][:], reviews.with_format("numpy")["label"][:], logits, lengths(tokens)
     )
@@ -141,22 +133,9 @@ def evaluate(
         "data": settings.source,
         "split": split,
         **scored,
-        "samples_per_second": measured.get(f"{split}_samples_per_second"),
+        "samples_per_second": len(reviews) / max(seconds, 1e-9),
         "predictions": str(written) if written else None,
     }
-
-
-def _progress_callback(report: Progress) -> Any:
-    from transformers import TrainerCallback
-
-    class Count(TrainerCallback):
-        done = 0
-
-        def on_prediction_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            self.done += 1
-            report("evaluating", self.done, len(kwargs["eval_dataloader"]))
-
-    return Count()
 
 
 def _work(request: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ because JSON has no NaN; the alert beside them says which it was.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -63,8 +64,7 @@ class EventWriter:
         # one starts on a line of its own.
         half = self._path.exists() and self._path.stat().st_size > 0 and self._last_byte() != b"\n"
         self._file = self._path.open("ab", buffering=0)
-        if half:
-            self._file.write(b"\n")
+        self._half = half
 
     def _last_byte(self) -> bytes:
         with self._path.open("rb") as file:
@@ -72,10 +72,17 @@ class EventWriter:
             return file.read(1)
 
     def emit(self, kind: str, /, **fields: Any) -> Event:
-        """Append one event of type `kind` and return it. Raises OSError when the disk does not take it."""
+        """Append one event of type `kind` and return it. Raises OSError when the disk does not take all of it."""
         event: Event = {"v": VERSION, "ts": round(time.time(), 3), "type": kind, **fields}
+        line = encode(event).encode()
         with self._lock:
-            self._file.write(encode(event).encode())
+            if self._half:
+                line = b"\n" + line
+            written = self._file.write(line) or 0
+            # A disk that is nearly full takes part of a line and says nothing.
+            self._half = 0 < written < len(line) or (self._half and written == 0)
+            if written < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return event
 
     def sync(self) -> None:

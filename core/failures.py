@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import shutil
+from pathlib import Path
 
 from core.errors import DiskFullError, ModelError, NanLossError, NsmcTuiError, OutOfMemoryError, TrainingError
 from core.i18n import gettext as _
@@ -14,7 +16,7 @@ def nan_loss(step: int, loss: float) -> NanLossError:
         _("the loss is {loss} at step {step}").format(loss=loss, step=step),
         _(
             "Lower train.learning_rate, lengthen train.warmup_steps, or use bf16 instead of fp16. "
-            "The last checkpoint before it is whole."
+            "`nsmc-tui resume` goes on from the last checkpoint."
         ),
     )
 
@@ -22,6 +24,19 @@ def nan_loss(step: int, loss: float) -> NanLossError:
 def _mentions(text: str, *marks: str) -> bool:
     lowered = text.lower()
     return any(mark in lowered for mark in marks)
+
+
+def is_disk_full(error: BaseException, folder: Path | None = None) -> bool:
+    """Whether `error` came of a full disk; torch does not say so itself, then the room left in `folder` tells."""
+    if isinstance(error, DiskFullError):
+        return True
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    text = str(error)
+    if _mentions(text, "no space left on device", "disk quota exceeded"):
+        return True
+    writing = _mentions(text, "inline_container", "pytorchstreamwriter", "file write failed")
+    return writing and folder is not None and shutil.disk_usage(folder).free < 1024 * 1024
 
 
 def explain(error: BaseException, batch_size: int | None = None) -> NsmcTuiError:
@@ -51,8 +66,7 @@ def _known(error: BaseException, text: str, first: str, batch_size: int | None) 
         return OutOfMemoryError(
             _("this machine's memory is full"), _("Close other programs or choose a smaller model.")
         )
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    if full or _mentions(text, "no space left on device", "disk quota exceeded"):
+    if is_disk_full(error):
         return DiskFullError(
             _("the disk is full: {reason}").format(reason=first),
             _("Free room or lower train.save_total_limit; the last whole checkpoint is kept."),

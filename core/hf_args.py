@@ -25,7 +25,9 @@ RESERVED = {
     "do_train": N_("nsmc-tui trains, evaluates and predicts by [evaluate]"),
     "do_eval": N_("nsmc-tui trains, evaluates and predicts by [evaluate]"),
     "do_predict": N_("nsmc-tui trains, evaluates and predicts by [evaluate]"),
-    "resume_from_checkpoint": N_("give a checkpoint directory as model.name to start from its weights"),
+    "resume_from_checkpoint": N_(
+        "`nsmc-tui resume RUN` goes on with a run; model.name takes a checkpoint to start from its weights"
+    ),
     "local_rank": N_("set by the launcher"),
     "disable_tqdm": N_("progress is shown by nsmc-tui"),
     "batch_eval_metrics": N_("nsmc-tui scores whole splits"),

@@ -9,8 +9,9 @@ import sys
 import time
 from pathlib import Path
 
-from core import config_file
+from core import config_file, reporting
 from core.config import RunConfig
+from core.device import Nvml
 from core.errors import RunError
 from core.i18n import gettext as _
 from core.i18n import language
@@ -18,6 +19,9 @@ from core.paths import write_atomically
 from core.runs import CONFIG_FILE, create_run_dir, process_start, read_status, write_status
 
 LOG_FILE = "worker.log"
+CONTROL_FILE = "control.jsonl"
+# What the head of a run with several ranks says for the machines that join it (`core.supervisor`).
+SUPERVISOR_FILE = "supervisor.json"
 
 # Children are kept so that they are reaped when they end while the launcher still lives.
 _children: list[subprocess.Popen[bytes]] = []
@@ -57,8 +61,9 @@ def absolute(config: RunConfig) -> RunConfig:
 def create_run(config: RunConfig, runs: Path) -> Path:
     """Make the run's directory with `config.toml` and a `queued` status; nothing is started yet.
 
-    Raises RunError when the directory cannot be made.
+    Raises RunError when the directory cannot be made, ConfigError for a reporter that is not installed.
     """
+    reporting.check(config)
     resolved = absolute(config)
     name = resolved.launch.name or default_name(resolved)
     path = create_run_dir(runs, name)
@@ -95,9 +100,12 @@ def worker_environment(config: RunConfig) -> dict[str, str]:
         PYTHONUNBUFFERED="1",
         NSMC_TUI_LANG=language(),
     )
+    # CUDA numbers GPUs by speed unless told otherwise; the numbers that users see are the driver's.
+    environment.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     # OpenMP's threads spin while they wait for each other: with a second busy process on the cores that makes a
-    # step many times slower (docs/performance.md). Alone on its cores a small model pays for it.
-    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # step many times slower. Spinning briefly costs little in either case (docs/performance.md).
+    if "OMP_WAIT_POLICY" not in environment:
+        environment.setdefault("GOMP_SPINCOUNT", "2000")
     if config.launch.offline:
         environment["HF_HUB_OFFLINE"] = "1"
     device = config.launch.device
@@ -105,7 +113,23 @@ def worker_environment(config: RunConfig) -> dict[str, str]:
         environment["CUDA_VISIBLE_DEVICES"] = ""
     elif device and device.replace(",", "").isdigit():
         environment["CUDA_VISIBLE_DEVICES"] = device
+    elif config.launch.processes * config.launch.nodes == 1 and "CUDA_VISIBLE_DEVICES" not in environment:
+        # One process sees one GPU: shown several, Trainer would spread each batch over all of them (DataParallel)
+        # and make it as many times larger.
+        emptiest = emptiest_gpu()
+        if emptiest is not None:
+            environment["CUDA_VISIBLE_DEVICES"] = str(emptiest)
     return environment
+
+
+def emptiest_gpu() -> int | None:
+    """The driver's number of the GPU with the most free memory, where there are several; None elsewhere."""
+    nvml = Nvml()
+    gpus = nvml.sample()
+    nvml.close()
+    if len(gpus) < 2:
+        return None
+    return max(gpus, key=lambda gpu: (gpu.memory_total - gpu.memory_used, -gpu.index)).index
 
 
 def start_worker(run_dir: Path, *extra: str) -> int:
@@ -117,6 +141,14 @@ def start_worker(run_dir: Path, *extra: str) -> int:
     for child in _children[:]:
         if child.poll() is not None:
             _children.remove(child)
+    if "--resume" in extra:
+        # What was ordered before this moment was meant for an earlier life of the run.
+        before = read_status(run_dir)
+        control = run_dir / CONTROL_FILE
+        before["orders_from"] = control.stat().st_size if control.is_file() else 0
+        write_status(run_dir, before)
+    # Of an earlier life that was killed.
+    (run_dir / SUPERVISOR_FILE).unlink(missing_ok=True)
     try:
         with (run_dir / LOG_FILE).open("ab") as log:
             # -P: a directory named `core` where the user happens to stand is not ours.
@@ -125,7 +157,7 @@ def start_worker(run_dir: Path, *extra: str) -> int:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=worker_environment(config),
+                env={**worker_environment(config), **reporting.environment_for(config, run_dir)},
                 start_new_session=True,
                 close_fds=True,
             )

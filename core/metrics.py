@@ -28,6 +28,12 @@ def scores(labels: np.ndarray, preds: np.ndarray) -> dict[str, float]:
     }
 
 
+def losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Cross entropy of each review (N, float64) from logits (N × 2) and labels (N)."""
+    z = np.asarray(logits, dtype=np.float64)
+    return np.logaddexp(z[:, 0], z[:, 1]) - z[np.arange(len(z)), np.asarray(labels, dtype=np.int64)]
+
+
 def confusion(labels: np.ndarray, preds: np.ndarray) -> list[list[int]]:
     """[[tn, fp], [fn, tp]]: rows are true labels, columns predictions."""
     return [[int(((labels == t) & (preds == p)).sum()) for p in (0, 1)] for t in (0, 1)]

@@ -12,6 +12,12 @@ from typing import Any
 from core import models
 from core.answering import answer
 from core.config import ModelConfig
+from core.sample import generate
+from core.unknown_tokens import cause, unknown_share_of_texts
+
+SAMPLED = 500
+# A share of unknown tokens from which `show` looks for the cause: the default of model.max_unknown.
+MANY_UNKNOWN = 0.2
 
 
 def _tokenizer_facts(tokenizer: Any) -> dict[str, Any]:
@@ -22,6 +28,11 @@ def _tokenizer_facts(tokenizer: Any) -> dict[str, Any]:
         "padding_side": tokenizer.padding_side,
         "special_tokens": {name: str(token) for name, token in tokenizer.special_tokens_map.items()},
     }
+
+
+def sample_unknown_share(tokenizer: Any) -> float:
+    """The share of unknown tokens in the first `SAMPLED` reviews of the built-in sample, from 0 to 1."""
+    return unknown_share_of_texts((document for _id, document, _label in generate("test")[:SAMPLED]), tokenizer)
 
 
 def count_parameters(config: Any) -> int:
@@ -39,13 +50,20 @@ def show(name: str) -> dict[str, Any]:
     named = ModelConfig(name=name)
     config = models.load_config(named)
     tokenizer = models.load_tokenizer(named)
+    unknown = sample_unknown_share(tokenizer)
+    reason, hint = cause(tokenizer) if unknown > MANY_UNKNOWN else ("", "")
     return {
         "model": name,
         "model_type": config.model_type,
         "parameters": count_parameters(config),
         "window": models.window(tokenizer, config, 10**9),
         "config": config.to_dict(),
-        "tokenizer": _tokenizer_facts(tokenizer),
+        "tokenizer": {
+            **_tokenizer_facts(tokenizer),
+            "unknown_share": unknown,
+            "unknown_reason": reason,
+            "unknown_hint": hint,
+        },
     }
 
 
@@ -56,9 +74,11 @@ def tokenize(name: str, text: str, max_length: int | None = None) -> dict[str, A
     tokenizer = models.load_tokenizer(ModelConfig(name=name))
     encoded = encode(tokenizer, text, max_length)
     ids = encoded.inputs["input_ids"]
+    of_text = [token for token in encoded.tokens if not token.special]
     return {
         "model": name,
         "text": text,
+        "unknown_share": sum(token.unk for token in of_text) / len(of_text) if of_text else 0.0,
         "tokens": [
             {
                 "id": number,

@@ -6,23 +6,30 @@ Heavy: torch and transformers are imported inside.
 from __future__ import annotations
 
 import functools
+import hashlib
+import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.config import ModelConfig
 from core.errors import ModelError, OfflineError
 from core.i18n import gettext as _
+from core.paths import cache_dir, write_atomically
 
 if TYPE_CHECKING:
     import torch
+    from datasets import Dataset
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 LABELS = {0: "negative", 1: "positive"}
 VOCAB_SIZE = 8000
+# Raised when `train_tokenizer` would make another tokenizer of the same texts.
+TOKENIZER_VERSION = 1
 HUB_TIMEOUT = 5.0
 # The task is ours: two classes with these names.
 OWN_SETTINGS = ("num_labels", "id2label", "label2id", "problem_type", "output_attentions", "output_hidden_states")
@@ -75,7 +82,6 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int = VOCAB_SIZE) -> PreTr
     NFC and no lower-casing: BERT's accent stripping would take Hangul syllables apart (google-research/bert#228).
     """
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-    from transformers import PreTrainedTokenizerFast
 
     texts = list(texts)
     first, later = count_characters(texts)
@@ -111,6 +117,12 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int = VOCAB_SIZE) -> PreTr
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
         special_tokens=[(name, tokenizer.token_to_id(name)) for name in ("[CLS]", "[SEP]")],
     )
+    return _preset_tokenizer(tokenizer)
+
+
+def _preset_tokenizer(tokenizer: Any) -> PreTrainedTokenizerBase:
+    from transformers import PreTrainedTokenizerFast
+
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         unk_token="[UNK]",
@@ -120,6 +132,31 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int = VOCAB_SIZE) -> PreTr
         mask_token="[MASK]",
         model_max_length=512,
     )
+
+
+def preset_tokenizer(train: Dataset, fingerprint: str) -> PreTrainedTokenizerBase:
+    """The presets' tokenizer for the reviews of `train`, from the cache where it was trained before.
+
+    `fingerprint` names the split's content. A cache that cannot be written costs the training again.
+    """
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    key = f"{fingerprint}:{VOCAB_SIZE}:{MAX_ALPHABET}:{TOKENIZER_VERSION}:{version('tokenizers')}"
+    path = cache_dir() / "tokenizers" / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
+    if path.is_file():
+        try:
+            return _preset_tokenizer(Tokenizer.from_file(str(path)))
+        except Exception as error:  # noqa: BLE001 - tokenizers raises bare Exception for a damaged file
+            print(f"{path}: {error}", file=sys.stderr)
+    tokenizer = train_tokenizer(train["document"])
+    assert isinstance(tokenizer, PreTrainedTokenizerFast)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, tokenizer.backend_tokenizer.to_str())
+    except OSError as error:
+        print(f"{path}: {error}", file=sys.stderr)
+    return tokenizer
 
 
 def preset_config(name: str, tokenizer: PreTrainedTokenizerBase, overrides: dict[str, Any]) -> PretrainedConfig:

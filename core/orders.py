@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from core.control import OrderReader
+from core.ranks import SOLO, Ranks
 from core.recorder import Recorder
 
 
@@ -15,23 +16,35 @@ class Aborted(BaseException):
 
 
 class Orders:
-    """Wishes that the worker has taken: `stop`, `paused`, `save`, `evaluate`.
+    """Wishes that the worker has taken: `stop`, `paused`, `save`, `evaluate`, and where to stop by itself.
 
-    `stop` is set by the first SIGTERM, SIGINT or order `stop`. Each order taken is an `order` event. It is made
-    first of all in the worker's life, so that nothing sent while it is still importing gets lost.
+    `stop` is set by the first SIGTERM, SIGINT or order `stop`, and at `stop_at_step` or `stop_at_epoch`. Each
+    order taken is an `order` event. It is made first of all in the worker's life, so that nothing sent while it
+    is still importing gets lost. Of several ranks the first one reads, and `share` tells the others.
     """
 
-    def __init__(self, run_dir: Path, recorder: Recorder) -> None:
+    def __init__(self, run_dir: Path, recorder: Recorder, ranks: Ranks = SOLO) -> None:
         self.signals = 0
         self.stop = False
         self.paused = False
         self.save = False
         self.evaluate = False
-        self._reader = OrderReader(run_dir)
+        self.stop_at_step: int | None = None
+        self.stop_at_epoch: float | None = None
+        self._aborted = False
+        self._ranks = ranks
+        self._reader = OrderReader(run_dir) if ranks.head else None
         self._recorder = recorder
 
     def listen(self) -> None:
-        """Take SIGTERM and SIGINT as orders from now on. Only in the main thread."""
+        """Take SIGTERM and SIGINT as orders from now on. Only in the main thread.
+
+        A rank ignores both: they come from whoever ends all ranks at once, and the supervisor turns them into
+        orders, which every rank takes at the same step.
+        """
+        if not self._ranks.alone:
+            self.ignore_signals()
+            return
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
 
@@ -47,7 +60,8 @@ class Orders:
         if self.signals > 1:
             raise Aborted
 
-    def _request_stop(self, step: int, **fields: Any) -> None:
+    def request_stop(self, step: int, **fields: Any) -> None:
+        """Stop after this step, for a reason other than an order."""
         self.stop = True
         self.paused = False
         self._recorder.set_state("stopping")
@@ -56,19 +70,26 @@ class Orders:
     def take(self, step: int, *, training: bool = True) -> None:
         """Read new orders and take them, at `step`. Raises Aborted for `abort`, or for a second `stop`.
 
-        `training` is False before the first step: a pause is then taken, but only begins with it.
+        `training` is False before the first step: a pause is then taken, but only begins with it. Among several
+        ranks nothing is raised here but by `share`.
         """
+        if self._reader is None:
+            return
         if self.signals and not self.stop:
-            self._request_stop(step, by="signal")
+            self.request_stop(step, by="signal")
         for record in self._reader.read():
             action, fields = record["action"], {"id": record.get("id")}
             if action == "stop" and not self.stop:
-                self._request_stop(step, **fields)
+                self.request_stop(step, **fields)
                 continue
             if action == "save":
                 self.save = True
             elif action == "evaluate":
                 self.evaluate = True
+            elif action == "stop_at":
+                self.stop_at_step, self.stop_at_epoch = record.get("step"), record.get("epoch")
+                fields.update(step=self.stop_at_step, epoch=self.stop_at_epoch)
+                self._recorder.update(stop_at_step=self.stop_at_step, stop_at_epoch=self.stop_at_epoch)
             elif action == "pause" and not self.stop:
                 self.paused = True
                 self._recorder.set_state("paused" if training else "pausing")
@@ -77,4 +98,29 @@ class Orders:
                 self._recorder.set_state("running" if training else "starting")
             self._recorder.emit("order", action=action, taken_at_step=step, **fields)
             if action in ("abort", "stop"):
-                raise Aborted
+                self._aborted = True
+                if self._ranks.alone:
+                    raise Aborted
+
+    def reached(self, step: int, epoch: float) -> None:
+        """Stop when `step` or `epoch` is where the user wanted the run to end."""
+        if self.stop:
+            return
+        at_step = self.stop_at_step is not None and step >= self.stop_at_step
+        at_epoch = self.stop_at_epoch is not None and epoch >= self.stop_at_epoch - 1e-9
+        if at_step or at_epoch:
+            self.request_stop(step, by="plan")
+
+    def share(self, *more: float) -> tuple[float, ...]:
+        """Make every rank's wishes those of the first; returns its `more`. Raises Aborted on all of them.
+
+        Collective: all ranks call it at the same place.
+        """
+        if self._ranks.alone:
+            return more
+        flags = (self._aborted, self.stop, self.paused, self.save, self.evaluate)
+        told = self._ranks.agree((*(float(flag) for flag in flags), *more))
+        self._aborted, self.stop, self.paused, self.save, self.evaluate = (bool(value) for value in told[:5])
+        if self._aborted:
+            raise Aborted
+        return told[5:]

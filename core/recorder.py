@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from core.events import EventWriter, jsonable
+from core.i18n import gettext as _
 from core.paths import write_atomically
 from core.runs import process_start, read_status, write_status
 
 STATUS_INTERVAL = 1.0
 PHASE_INTERVAL = 0.2
+# Set by the supervisor of several ranks: its process id.
+SUPERVISOR = "NSMC_TUI_SUPERVISOR"
 
 
 class Recorder:
@@ -27,10 +33,12 @@ class Recorder:
         self.run_dir = run_dir
         self._events = EventWriter(run_dir)
         self._status = read_status(run_dir)
-        pid = os.getpid()
+        # Of several ranks the supervisor is the process whose life is the run's.
+        pid = int(os.environ.get(SUPERVISOR, os.getpid()))
         self._status.update(
             v=1, pid=pid, pid_start=process_start(pid), host=socket.gethostname(), error="", hint="", phase=""
         )
+        self.lost = 0
         self._written = 0.0
         self._phase = ""
         self._phase_at = 0.0
@@ -62,12 +70,28 @@ class Recorder:
 
     def _write(self) -> None:
         self._status["updated"] = round(time.time(), 3)
-        write_status(self.run_dir, self._status)
         self._written = time.monotonic()
+        with self._room():
+            write_status(self.run_dir, self._status)
+
+    @contextmanager
+    def _room(self) -> Iterator[None]:
+        """Let a full disk pass: what a run learns is worth more than what it tells. How often is told later."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            self.lost += 1
 
     def emit(self, kind: str, /, **fields: Any) -> None:
-        """Append an event."""
-        self._events.emit(kind, **fields)
+        """Append an event; on a full disk it is lost, and told of when there is room again."""
+        with self._room():
+            if self.lost:
+                message = _("the disk was full: {count} entries of the run's log are lost").format(count=self.lost)
+                self._events.emit("alert", level="warning", code="disk_full", message=message, hint="")
+                self.lost = 0
+            self._events.emit(kind, **fields)
 
     def phase(self, name: str, done: int = 0, total: int = 0, **fields: Any) -> None:
         """Say what is being done and how far; at most five times a second within one phase."""
@@ -76,7 +100,7 @@ class Recorder:
             return
         changed = name != self._phase
         self._phase, self._phase_at = name, now
-        self._events.emit("phase", name=name, done=done, total=total, **fields)
+        self.emit("phase", name=name, done=done, total=total, **fields)
         self._status["phase"] = name
         if changed:
             self._write()
@@ -85,7 +109,7 @@ class Recorder:
 
     def alert(self, level: str, code: str, message: str, hint: str = "") -> None:
         """Tell the user something that needs attention: `level` is `info`, `warning` or `error`."""
-        self._events.emit("alert", level=level, code=code, message=message, hint=hint)
+        self.emit("alert", level=level, code=code, message=message, hint=hint)
 
     def write_results(self, split: str, metrics: dict[str, Any]) -> None:
         """`<split>_results.json` and its share of `all_results.json`, named and keyed as transformers does."""
@@ -102,3 +126,37 @@ class Recorder:
         """Force everything to the disk and close the log."""
         self._events.sync()
         self._events.close()
+
+
+class SilentRecorder(Recorder):
+    """The recorder of a rank that writes nothing: the first one speaks for all."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self.run_dir = run_dir
+        self._status = {}
+
+    def _write(self) -> None:
+        pass
+
+    def set_state(self, state: str, **fields: Any) -> None:
+        """Keep the state to itself."""
+        self._status.update(state=state, **fields)
+
+    def update(self, **fields: Any) -> None:
+        """Keep the fields to itself."""
+        self._status.update(fields)
+
+    def emit(self, kind: str, /, **fields: Any) -> None:
+        """Say nothing."""
+
+    def phase(self, name: str, done: int = 0, total: int = 0, **fields: Any) -> None:
+        """Say nothing."""
+
+    def alert(self, level: str, code: str, message: str, hint: str = "") -> None:
+        """Say nothing."""
+
+    def write_results(self, split: str, metrics: dict[str, Any]) -> None:
+        """Write nothing."""
+
+    def close(self) -> None:
+        """Nothing is open."""

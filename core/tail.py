@@ -17,10 +17,10 @@ class JsonlTail:
     A file that shrank (was replaced) is read from its start.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, offset: int = 0) -> None:
         self.path = path
         self.skipped = 0
-        self._offset = 0
+        self._offset = offset
         self._half = b""
         self._inode = 0
 

@@ -1,6 +1,6 @@
-"""The Trainer of a run: arguments, loss, order of the reviews, prediction in the split's own order.
+"""The Trainer of a run: its arguments, what it learns from, its prediction in the split's own order.
 
-Heavy: imported by the worker only.
+Heavy: imported by the worker and what measures it.
 """
 
 from __future__ import annotations
@@ -11,43 +11,48 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset
-from torch.utils.data import Sampler, SequentialSampler
-from transformers import EvalPrediction, PrinterCallback, ProgressCallback, Trainer, TrainingArguments
+from transformers import (
+    EarlyStoppingCallback,
+    PrinterCallback,
+    ProgressCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
-from core import metrics
-from core.config import RunConfig
+from core.batches import TokenTable, as_is
+from core.config import OWN_TRAIN, RunConfig
 from core.errors import ConfigError
+from core.freezing import freeze
 from core.i18n import gettext as _
-from core.training_data import Collator, LengthGroupedSampler, lengths
+from core.loss import ClassificationLoss, class_weights
+from core.optimizer import parameter_groups
+from core.ranks import Ranks
+from core.trainer import Monitor, ReviewTrainer
+
+AMPERE = (8, 0)
 
 
 def build_arguments(config: RunConfig, run_dir: Path) -> TrainingArguments:
-    """The `TrainingArguments` of a run. Raises ConfigError when transformers refuses them."""
+    """The `TrainingArguments` of a run. Raises ConfigError when transformers refuses them.
+
+    Among several ranks this is where they meet: torch's process group is made here.
+    """
     train = config.train
-    values: dict[str, Any] = train.model_dump()
-    values["save_total_limit"] = train.save_total_limit or None
+    values: dict[str, Any] = train.model_dump(exclude=set(OWN_TRAIN))
+    # Checkpoints are rotated by `core.checkpoints`, after they are on the disk for good.
+    values["save_total_limit"] = None
     values.setdefault("report_to", "none")
+    values.setdefault("run_name", config.launch.name)
     # A loss that is not a number must be seen, and the filter costs two waits for the GPU a step.
     values.setdefault("logging_nan_inf_filter", False)
     values.setdefault("dataloader_pin_memory", torch.cuda.is_available())
-    device = config.launch.device
-    if device == "cpu":
-        values["use_cpu"] = True
-    elif device is not None and not torch.cuda.is_available():
-        raise ConfigError(
-            _("launch.device = {device!r}, but torch finds no GPU").format(device=device),
-            _("`nsmc-tui doctor` tells why; leave launch.device out to use what there is."),
-            key="launch.device",
-        )
-    half = [name for name in ("fp16", "bf16") if values.get(name)]
-    if half and not torch.cuda.is_available() and not (half == ["bf16"] and device == "cpu"):
-        raise ConfigError(
-            _("train.{name} needs a GPU, and torch finds none").format(name=half[0]),
-            _('Leave it out; bfloat16 on the CPU takes launch.device = "cpu".'),
-            key=f"train.{half[0]}",
-        )
+    # Encoders use all that they train; looking for what they do not costs a walk through the graph every step.
+    values.setdefault("ddp_find_unused_parameters", False)
+    _choose_device(config, values)
+    _choose_precision(config, values)
     try:
-        return TrainingArguments(
+        arguments = TrainingArguments(
             output_dir=str(run_dir / "checkpoints"), disable_tqdm=True, label_names=["labels"], **values
         )
     except (ValueError, TypeError) as error:
@@ -56,61 +61,80 @@ def build_arguments(config: RunConfig, run_dir: Path) -> TrainingArguments:
             _("`nsmc-tui config describe` lists the fields of the installed version."),
             key="train",
         ) from error
+    world = Ranks.from_environment().world
+    if arguments.world_size != world:
+        raise ConfigError(
+            _("{world} processes were started, and each would train alone").format(world=world),
+            _('On a machine without GPUs set launch.device = "cpu".'),
+            key="launch.processes",
+        )
+    return arguments
 
 
-class ClassificationLoss:
-    """Cross entropy over all reviews of an optimizer step, whatever the number of batches it is cut into.
+def _choose_device(config: RunConfig, values: dict[str, Any]) -> None:
+    device = config.launch.device
+    cuda = torch.cuda.is_available()
+    if device is not None and device != "cpu" and not cuda:
+        raise ConfigError(
+            _("launch.device = {device!r}, but torch finds no GPU").format(device=device),
+            _("`nsmc-tui doctor` tells why; leave launch.device out to use what there is."),
+            key="launch.device",
+        )
+    if device == "cpu" or (config.launch.processes > 1 and not cuda):
+        values["use_cpu"] = True
+        if not Ranks.from_environment().alone:
+            values.setdefault("ddp_backend", "gloo")
+    elif cuda and config.launch.processes > torch.cuda.device_count():
+        raise ConfigError(
+            _("launch.processes = {wanted}, but there are {found} GPUs").format(
+                wanted=config.launch.processes, found=torch.cuda.device_count()
+            ),
+            _("One process a GPU; launch.device chooses which."),
+            key="launch.processes",
+        )
 
-    transformers hands `num_items_in_batch` to models whose classification heads ignore it, and then takes their
-    loss as already scaled: accumulation multiplies loss and gradient. Summing here and dividing by the number of
-    reviews is exact, the last, shorter step included. Evaluation has no label smoothing.
+
+def _choose_precision(config: RunConfig, values: dict[str, Any]) -> None:
+    """bfloat16 and TF32 where the GPU has them and the config says nothing; refuses what no device here can do."""
+    cuda = torch.cuda.is_available() and not values.get("use_cpu")
+    half = [name for name in ("fp16", "bf16") if values.get(name)]
+    if half and not cuda and not (half == ["bf16"] and config.launch.device == "cpu"):
+        raise ConfigError(
+            _("train.{name} needs a GPU, and torch finds none").format(name=half[0]),
+            _('Leave it out; bfloat16 on the CPU takes launch.device = "cpu".'),
+            key=f"train.{half[0]}",
+        )
+    if not cuda or torch.version.cuda is None:
+        return
+    ampere = torch.cuda.get_device_capability() >= AMPERE
+    if ampere and not {"fp16", "bf16"} & values.keys():
+        values["bf16"] = True
+    if ampere and "tf32" not in values:
+        values["tf32"] = True
+
+
+def precision(arguments: TrainingArguments) -> str:
+    """The arithmetic of a run in a word: `bf16`, `fp16`, `tf32` or `fp32`."""
+    return next((name for name in ("bf16", "fp16", "tf32") if getattr(arguments, name)), "fp32")
+
+
+class Patience(EarlyStoppingCallback):
+    """Early stopping whose count goes on after resuming.
+
+    Trainer restores callbacks from a checkpoint only by building all of them anew.
     """
 
-    def __init__(self, label_smoothing: float) -> None:
-        self.label_smoothing = label_smoothing
-
-    def __call__(
-        self, outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None
-    ) -> torch.Tensor:
-        logits = (outputs["logits"] if isinstance(outputs, dict) else outputs[0]).float()
-        smoothing = self.label_smoothing if logits.requires_grad else 0.0
-        if num_items_in_batch is None:
-            return torch.nn.functional.cross_entropy(logits, labels, label_smoothing=smoothing)
-        total = torch.nn.functional.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="sum")
-        return total / num_items_in_batch
-
-
-def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
-    """The guide's metrics and macro F1 of a dev evaluation."""
-    logits = prediction.predictions[0] if isinstance(prediction.predictions, tuple) else prediction.predictions
-    return metrics.scores(np.asarray(prediction.label_ids), np.asarray(logits).argmax(axis=-1))
-
-
-def only_logits(logits: Any, labels: Any) -> Any:
-    """Keep the logits of what a model returns; hidden states and attentions of a whole split fill any memory."""
-    return logits[0] if isinstance(logits, tuple | list) else logits
-
-
-class ReviewTrainer(Trainer):
-    """`Trainer` with our order of train reviews, and evaluation in the order it is given."""
-
-    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler | None:
-        dataset = self.train_dataset if train_dataset is None else train_dataset
-        if self.args.train_sampling_strategy != "group_by_length" or dataset is None:
-            return super()._get_train_sampler(train_dataset)
-        seed = self.args.data_seed if self.args.data_seed is not None else self.args.seed
-        batch = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
-        return LengthGroupedSampler(lengths(self.train_dataset), batch, seed)  # type: ignore[return-value]
-
-    def _get_eval_sampler(self, eval_dataset: Dataset) -> Sampler | None:
-        # transformers shuffles evaluation under `group_by_length`; predictions must keep their rows.
-        return SequentialSampler(eval_dataset) if self.args.world_size <= 1 else None
-
-
-def longest_first(tokens: Dataset) -> tuple[Dataset, np.ndarray]:
-    """`tokens` sorted by length, longest first, and the row number of each: little padding, memory shows at once."""
-    order = np.argsort(-lengths(tokens), kind="stable")
-    return tokens.select(order), order
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Take up the count of the checkpoint."""
+        super().on_train_begin(args, state, control, **kwargs)
+        stored = (state.stateful_callbacks or {}).get(type(self).__name__)
+        if isinstance(stored, list):
+            stored = stored[-1]
+        if state.global_step and stored:
+            count = stored.get("attributes", {}).get("early_stopping_patience_counter", 0)
+            self.early_stopping_patience_counter = int(count)
 
 
 def build_trainer(
@@ -121,29 +145,59 @@ def build_trainer(
     train: Dataset,
     dev: Dataset | None,
     callbacks: list[Any],
+    monitor: Monitor | None = None,
 ) -> ReviewTrainer:
-    """The run's Trainer over tokenised splits; prints nothing, reports through `callbacks`."""
+    """The run's Trainer over tokenised splits; prints nothing, reports through `callbacks` and `monitor`.
+
+    Freezes what the config freezes. Raises ModelError or ConfigError where model and config do not fit.
+    """
+    settings = config.train
+    freeze(model, config.model.freeze)
+    table = TokenTable(train, tokenizer.pad_token_id, tokenizer.padding_side)
+    callbacks = list(callbacks)
+    if settings.early_stopping_patience:
+        callbacks.append(Patience(settings.early_stopping_patience, settings.early_stopping_threshold))
+
+    def groups(trainer: ReviewTrainer) -> list[dict[str, Any]] | None:
+        if settings.layer_lr_decay == 1:
+            return None
+        return parameter_groups(
+            model,
+            settings.learning_rate,
+            settings.weight_decay,
+            settings.layer_lr_decay,
+            trainer.get_decay_parameter_names(model),
+        )
+
     trainer = ReviewTrainer(
         model=model,
         args=arguments,
-        data_collator=Collator(tokenizer.pad_token_id, tokenizer.padding_side),
-        train_dataset=train,
-        eval_dataset=longest_first(dev)[0] if dev is not None and len(dev) else None,
+        data_collator=as_is,
+        train_dataset=table,
+        eval_dataset=TokenTable(dev, tokenizer.pad_token_id, tokenizer.padding_side)
+        if dev is not None and len(dev)
+        else None,
         processing_class=tokenizer,
-        compute_loss_func=ClassificationLoss(config.train.label_smoothing_factor),
-        compute_metrics=compute_metrics,
-        preprocess_logits_for_metrics=only_logits,
+        compute_loss_func=ClassificationLoss(
+            settings.label_smoothing_factor, class_weights(settings.class_weights, table.labels)
+        ),
         callbacks=callbacks,
+        ranks=Ranks.from_environment(),
+        monitor=monitor,
+        max_tokens=settings.max_tokens,
+        save_limit=settings.save_total_limit,
+        halve=config.launch.on_out_of_memory == "halve",
+        groups=groups,
     )
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
+    if not trainer.ranks.alone:
+        # The same weights on every rank, but not the same dropout.
+        torch.manual_seed(settings.seed + trainer.ranks.rank)
     return trainer
 
 
 def predict_logits(trainer: ReviewTrainer, tokens: Dataset, prefix: str) -> tuple[np.ndarray, dict[str, float]]:
-    """Logits (N × 2, float32) in the order of `tokens`, and Trainer's metrics with `prefix`."""
-    ordered, order = longest_first(tokens)
-    output = trainer.predict(ordered, metric_key_prefix=prefix)
-    logits = np.empty_like(output.predictions)
-    logits[order] = output.predictions
-    return logits, dict(output.metrics or {})
+    """Logits (N × 2, float32) in the order of `tokens`, and run time, speed and memory figures with `prefix`."""
+    tokenizer: Any = trainer.processing_class
+    return trainer.measured_logits(TokenTable(tokens, tokenizer.pad_token_id, tokenizer.padding_side), prefix)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from core.errors import DataError
 from core.i18n import gettext as _
@@ -17,7 +17,6 @@ from core.paths import cache_dir
 
 if TYPE_CHECKING:
     import numpy as np
-    import torch
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
 
@@ -83,6 +82,10 @@ def tokenize(
                 _("cannot write the tokens to {path}: {reason}").format(path=path, reason=error.strerror or error),
                 _("Set NSMC_TUI_CACHE to a directory with room."),
             ) from error
+        except BaseException:
+            # Interrupted: half a file of tokens is of no use to anyone.
+            _discard(temporary)
+            raise
     elif progress is not None:
         progress(total, total)
     return Dataset.from_file(str(path))
@@ -95,72 +98,3 @@ def _discard(path: Path) -> None:
 def lengths(tokens: Dataset) -> np.ndarray:
     """The length of each review in tokens, as an int array of the split's size."""
     return tokens.with_format("numpy")["length"][:]
-
-
-class Collator:
-    """Pads the reviews of one batch to the longest of them: `input_ids`, `attention_mask`, `labels` as tensors.
-
-    Plain tensors from lists; the tokenizer's own `pad` does the same at many times the cost.
-    """
-
-    def __init__(self, pad_token_id: int, padding_side: str = "right") -> None:
-        self.pad_token_id = pad_token_id
-        self.left = padding_side == "left"
-
-    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        import torch
-
-        longest = max(len(row["input_ids"]) for row in rows)
-        ids, mask = [], []
-        for row in rows:
-            tokens = row["input_ids"]
-            padding = longest - len(tokens)
-            fill, ones, zeros = [self.pad_token_id] * padding, [1] * len(tokens), [0] * padding
-            ids.append(fill + tokens if self.left else tokens + fill)
-            mask.append(zeros + ones if self.left else ones + zeros)
-        return {
-            "input_ids": torch.tensor(ids, dtype=torch.long),
-            "attention_mask": torch.tensor(mask, dtype=torch.long),
-            "labels": torch.tensor([row["labels"] for row in rows], dtype=torch.long),
-        }
-
-
-class LengthGroupedSampler:
-    """Order of the train reviews in which neighbours are about equally long, so that hardly anything is padded.
-
-    Shuffled reviews are sorted by length within groups of `group` batches, cut into batches, and the batches are
-    shuffled again: unlike transformers' sampler of the same name the loss does not fall and rise with the
-    lengths. The first batch holds the longest review, so that a lack of memory shows at once. The order depends
-    on `seed` and epoch alone.
-    """
-
-    def __init__(self, lengths: np.ndarray, batch_size: int, seed: int, group: int = 50) -> None:
-        self.lengths = lengths
-        self.batch_size = batch_size
-        self.seed = seed
-        self.group = group
-        self.epoch = 0
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Take the order of this epoch from the next iteration on."""
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[int]:
-        import numpy as np
-
-        count, size = len(self.lengths), self.batch_size
-        rng = np.random.default_rng([self.seed, self.epoch])
-        order = rng.permutation(count)
-        span = max(size, min(self.group, max(1, count // (size * 4))) * size)
-        parts = [order[start : start + span] for start in range(0, count, span)]
-        order = np.concatenate([part[np.argsort(-self.lengths[part], kind="stable")] for part in parts])
-        whole = count // size
-        batches = rng.permutation(whole)
-        longest = int(np.argmax(self.lengths[order])) // size
-        if longest < whole:
-            batches = np.concatenate([[longest], batches[batches != longest]])
-        shuffled = [order[batch * size : (batch + 1) * size] for batch in batches]
-        return iter(np.concatenate([*shuffled, order[whole * size :]]).tolist())

@@ -1,12 +1,12 @@
-"""The process of one run: `python -m core.worker RUN_DIR`.
+"""The process of one run: `python -m core.worker RUN_DIR [--resume [STEP]]`.
 
-Reads `config.toml` of the run directory, trains, evaluates, and writes everything that others read there. It
-knows nothing of who started it or who watches.
+Reads `config.toml` of the run directory, trains, evaluates, and writes everything that others read there. With
+several processes to start (`launch.processes`) it only supervises them; each is then a worker of its own.
 """
 
 from __future__ import annotations
 
-import gc
+import argparse
 import json
 import os
 import shutil
@@ -16,39 +16,54 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core import config_file, environment
+from core import checkpoints, config_file, environment, torchrun
 from core.config import RunConfig
 from core.errors import NsmcTuiError
 from core.failures import explain
 from core.i18n import gettext as _
 from core.launch import LOG_FILE
+from core.memory import MemoryFigures
 from core.orders import Aborted, Orders
 from core.paths import write_atomically
-from core.recorder import Recorder
-from core.runs import CONFIG_FILE
+from core.preparation import Preparation
+from core.rank_failures import write_failure
+from core.ranks import Ranks
+from core.recorder import Recorder, SilentRecorder
+from core.runs import CONFIG_FILE, read_results
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from core.callback import MonitorCallback
-    from core.data import Splits
-    from core.training import ReviewTrainer
+    from core.preparation import Prepared
+    from core.trainer import ReviewTrainer
 
 EXIT_ABORTED = 130
+NEWEST = -1
+
+
+class StoppedEarly(Exception):  # noqa: N818 - not an error: the user asked for it
+    """A stop before the first step."""
 
 
 class Worker:
-    """One run from its config to its end."""
+    """One run from its config to its end, or from its last checkpoint to its end.
 
-    def __init__(self, run_dir: Path) -> None:
+    `resume` is None for a new run, `NEWEST` for its newest whole checkpoint, else the checkpoint's step.
+    """
+
+    def __init__(self, run_dir: Path, resume: int | None = None, ranks: Ranks | None = None) -> None:
         self.run_dir = run_dir
-        self.recorder = Recorder(run_dir)
+        self.resume = resume
+        self.ranks = ranks or Ranks.from_environment()
+        self.recorder = Recorder(run_dir) if self.ranks.head else SilentRecorder(run_dir)
         self.recorder.set_state("starting")
         self.config = RunConfig()
         self.environment: dict[str, Any] = {}
-        self.orders = Orders(run_dir, self.recorder)
+        self.orders = Orders(run_dir, self.recorder, self.ranks)
         self.cut = False
-        self.max_length = 0
+        self.resumed_step = 0
+        self.figures: dict[str, int] = {}
 
     # -- the whole ---------------------------------------------------------------------------------------------
 
@@ -58,8 +73,9 @@ class Worker:
         self.orders.listen()
         try:
             self.config = config_file.load(self.run_dir / CONFIG_FILE)
-            self._announce()
-            state = self._work()
+            checkpoint = self._checkpoint()
+            self._announce(checkpoint)
+            state = self._work(checkpoint)
         except Aborted:
             self.orders.ignore_signals()
             recorder.set_state("stopped", phase="", eta=None)
@@ -74,25 +90,58 @@ class Worker:
         recorder.emit("run_finished", state=state, metrics=recorder.metrics)
         return 0
 
-    def _announce(self) -> None:
+    def _checkpoint(self) -> checkpoints.Checkpoint | None:
+        """The checkpoint to go on from, and a word about those that were passed over."""
+        if self.resume is None:
+            return None
+        found = checkpoints.list_checkpoints(self.run_dir, deep=self.ranks.head)
+        chosen = checkpoints.choose(self.run_dir, None if self.resume == NEWEST else self.resume, deep=self.ranks.head)
+        self.resumed_step = chosen.step if chosen is not None else 0
+        for checkpoint in found:
+            if checkpoint.broken:
+                self.recorder.alert(
+                    "warning",
+                    "checkpoint",
+                    _("{checkpoint} is not whole and was passed over: {reason}").format(
+                        checkpoint=checkpoint.path.name, reason=checkpoint.broken
+                    ),
+                )
+        if chosen is None:
+            self.recorder.alert(
+                "warning", "resume", _("there is no whole checkpoint: the run starts again from its first step")
+            )
+        if self.ranks.head:
+            checkpoints.tidy(self.run_dir, self.resumed_step)
+        return chosen
+
+    def _announce(self, checkpoint: checkpoints.Checkpoint | None) -> None:
         path = self.run_dir / "environment.json"
         started = json.loads(path.read_bytes()) if path.is_file() else {}
-        self.environment = {**environment.collect(), **started}
+        self.environment = {**started, **environment.collect()}
         self._write_environment()
+        resumed = {} if self.resume is None else {"resumed_from": checkpoint.step if checkpoint is not None else 0}
         self.recorder.emit(
             "run_started",
             run_id=self.run_dir.name,
             config=self.config.model_dump(mode="json"),
             environment=self.environment,
+            **resumed,
         )
 
     def _write_environment(self) -> None:
-        write_atomically(self.run_dir / "environment.json", json.dumps(self.environment, ensure_ascii=False, indent=1))
+        if self.ranks.head:
+            write_atomically(
+                self.run_dir / "environment.json", json.dumps(self.environment, ensure_ascii=False, indent=1)
+            )
 
     def _fail(self, error: BaseException) -> None:
         traceback.print_exception(error, file=sys.stderr)
         sys.stderr.flush()
         failure = explain(error, self.config.train.per_device_train_batch_size)
+        if not self.ranks.alone:
+            # Which rank failed first is only known to the supervisor: it tells.
+            write_failure(self.run_dir, self.ranks.rank, failure.code, failure.message, failure.hint)
+            return
         try:
             self.recorder.set_state("failed", phase="", eta=None, error=failure.message, hint=failure.hint)
         finally:
@@ -110,102 +159,96 @@ class Worker:
         """Report preparation and take orders: before the first step a stop just ends the run."""
         self.recorder.phase(phase, done, total)
         self.orders.take(0, training=False)
-        if self.orders.stop:
+        if self.orders.stop and self.ranks.alone:
             raise StoppedEarly
 
-    def _work(self) -> str:
+    def _work(self, checkpoint: checkpoints.Checkpoint | None) -> str:
+        memory = MemoryFigures("init")
         try:
-            trainer, tokens, splits, monitor = self._build()
+            trainer, prepared, monitor = self._build()
+            self.orders.share()
+            if self.orders.stop:
+                raise StoppedEarly
         except StoppedEarly:
             return "stopped"
         from core.device import DeviceSampler
 
+        self.figures = memory.figures()
         sampler = DeviceSampler(
             lambda sample: self.recorder.emit("device", **sample.as_event()), self.config.launch.device_interval
         )
-        monitor.attach(sampler)
+        monitor.attach(trainer, sampler)
         sampler.start()
         try:
-            self._train(trainer, monitor)
-            self._save_model(trainer)
+            self._train(trainer, monitor, checkpoint)
+            self._save_model(trainer, prepared)
             for split in self.config.evaluate.splits:
                 if not self.cut:
-                    self._evaluate(trainer, split, tokens[split], splits[split])
+                    self._evaluate(trainer, split, prepared.tokens[split], prepared.splits[split])
+            self._write_card()
         finally:
             sampler.stop()
+        self.ranks.wait()
         return "stopped" if self.orders.stop else "finished"
 
-    def _build(self) -> tuple[ReviewTrainer, dict[str, Dataset], Splits, MonitorCallback]:
-        self._prepare_step("loading")
-        import transformers
-
-        from core import data, models
+    def _build(self) -> tuple[ReviewTrainer, Prepared, MonitorCallback]:
+        prepared = Preparation(self.config, self.run_dir, self._prepare_step, self.recorder.alert, self.ranks).run()
         from core.callback import MonitorCallback
-        from core.training import build_arguments, build_trainer
-        from core.training_data import lengths, tokenize
+        from core.training import build_trainer, precision
 
-        transformers.utils.logging.disable_progress_bar()
-        config = self.config
-        # The cheap refusals first: nobody should wait for data to learn of a wrong argument.
-        arguments = build_arguments(config, self.run_dir)
-        transformers.set_seed(config.train.seed)
-        splits = data.load_splits(config.data, lambda name, done, total: self._prepare_step("loading", done, total))
-        self.environment["data"] = {"fingerprint": splits.fingerprint, **splits.report.to_dict()}
-        self._write_environment()
-        for report in splits.report.files.values():
-            left_out = report.describe_bad()
-            for line in report.warnings():
-                self.recorder.alert("warning" if line in left_out else "info", "data", line)
-
-        model_config = config.model
-        if model_config.preset is not None:
-            self._prepare_step("tokenizing")
-            tokenizer = models.train_tokenizer(splits.train["document"])
-            architecture = models.preset_config(model_config.preset, tokenizer, model_config.config)
-        else:
-            self._prepare_step("loading")
-            architecture = models.load_config(model_config)
-            tokenizer = models.load_tokenizer(model_config)
-        max_length = models.window(tokenizer, architecture, config.data.max_length)
-        if max_length < config.data.max_length:
-            self.recorder.alert(
-                "warning",
-                "window",
-                _("reviews are cut at {length} tokens, the model's window").format(length=max_length),
-            )
-        self.max_length = max_length
-        tokens = {
-            name: tokenize(
-                splits[name],
-                tokenizer,
-                max_length,
-                f"{splits.fingerprint}:{name}",
-                lambda done, total: self._prepare_step("tokenizing", done, total),
-            )
-            for name in ("train", "dev", "test")
+        config, tokens, arguments = self.config, prepared.tokens, prepared.arguments
+        self.environment["data"] = {
+            "fingerprint": prepared.splits.fingerprint,
+            "unknown_tokens": prepared.unknown,
+            **prepared.splits.report.to_dict(),
         }
-        self._prepare_step("building")
-        # Trained tokenizers and pre-trained ones alike: weights depend on the seed alone.
-        transformers.set_seed(config.train.seed)
-        model, fresh = models.build_model(model_config, architecture)
-        if fresh and model_config.preset is None:
-            print("weights made anew:", ", ".join(fresh), flush=True)
-        self._warn_about_warmup(len(tokens["train"]), arguments)
+        self.environment["training"] = {
+            "device": str(arguments.device),
+            "precision": precision(arguments),
+            "world_size": arguments.world_size,
+            "effective_batch": arguments.train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size
+            if config.train.max_tokens is None
+            else None,
+        }
+        self._write_environment()
+        if prepared.fresh and config.model.preset is None:
+            print("weights made anew:", ", ".join(prepared.fresh), flush=True)
         monitor = MonitorCallback(
             self.recorder,
             self.orders,
             events_per_second=config.launch.events_per_second,
-            tokens_per_sample=float(lengths(tokens["train"]).mean()) if len(tokens["train"]) else 0.0,
             stop_on_nan=config.launch.stop_on_nan,
             has_dev=len(tokens["dev"]) > 0,
+            world=self.ranks.world,
         )
-        trainer = build_trainer(config, arguments, model, tokenizer, tokens["train"], tokens["dev"], [monitor])
-        gc.collect()
-        return trainer, tokens, splits, monitor
+        trainer = build_trainer(
+            config,
+            arguments,
+            prepared.model,
+            prepared.tokenizer,
+            tokens["train"],
+            tokens["dev"],
+            [monitor],
+            monitor,
+        )
+        self._warn_about_warmup(trainer)
+        self._plan_end()
+        return trainer, prepared, monitor
 
-    def _warn_about_warmup(self, reviews: int, arguments: Any) -> None:
-        batch = arguments.train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size
-        steps = arguments.max_steps if arguments.max_steps > 0 else int(reviews / batch * arguments.num_train_epochs)
+    def _plan_end(self) -> None:
+        """Where the config wants the run to stop, unless a resumed run has been there already."""
+        launch, done = self.config.launch, self.resumed_step
+        if launch.stop_at_step is not None and launch.stop_at_step > done:
+            self.orders.stop_at_step = launch.stop_at_step
+        self.orders.stop_at_epoch = launch.stop_at_epoch
+        self.recorder.update(stop_at_step=self.orders.stop_at_step, stop_at_epoch=self.orders.stop_at_epoch)
+
+    def _warn_about_warmup(self, trainer: ReviewTrainer) -> None:
+        arguments = trainer.args
+        steps = arguments.max_steps
+        if steps <= 0:
+            batches = len(trainer.plan())
+            steps = int(-(-batches // arguments.gradient_accumulation_steps) * arguments.num_train_epochs)
         if 0 < steps <= arguments.warmup_steps:
             self.recorder.alert(
                 "warning",
@@ -216,30 +259,60 @@ class Worker:
                 _("The learning rate never reaches its highest; try train.warmup_steps = 0.1."),
             )
 
-    def _train(self, trainer: ReviewTrainer, monitor: MonitorCallback) -> None:
+    def _train(
+        self, trainer: ReviewTrainer, monitor: MonitorCallback, checkpoint: checkpoints.Checkpoint | None
+    ) -> None:
         from core.callback import EvaluationCut
 
+        memory = MemoryFigures("train")
+        path = str(checkpoint.path) if checkpoint is not None else None
         try:
-            result = trainer.train()
+            result = trainer.train(resume_from_checkpoint=path)
+            metrics = dict(result.metrics)
         except EvaluationCut:
-            # A stop in the middle of an evaluation: this one is left, the run is saved and scored as at any stop.
+            # A stop in the middle of an evaluation ends the run at once: it is saved, and can be scored later.
+            self.cut = True
+            trainer.control.should_training_stop = True
             trainer._save_checkpoint(trainer.model, None)
             monitor.on_save(trainer.args, trainer.state, trainer.control)
             if trainer.args.load_best_model_at_end and trainer.state.best_model_checkpoint:
                 trainer._load_best_model()
-            return
-        metrics = dict(result.metrics)
-        if monitor.paused_seconds:
-            metrics["paused_seconds"] = monitor.paused_seconds
-            worked = max(metrics["train_runtime"] - monitor.paused_seconds, 1e-9)
-            for key in ("train_samples_per_second", "train_steps_per_second"):
-                metrics[key] *= metrics["train_runtime"] / worked
-            metrics["train_runtime"] = worked
-        self.recorder.write_results("train", metrics)
+            metrics = {"epoch": trainer.state.epoch}
+            self.recorder.alert(
+                "info",
+                "not_scored",
+                _("stopped during an evaluation: the model is saved, but not scored"),
+                _("`nsmc-tui evaluate {run}` scores it, `nsmc-tui resume {run}` goes on.").format(
+                    run=self.run_dir.name
+                ),
+            )
+        figures = {**self.figures, **memory.figures()}
+        self.recorder.write_results("train", {**self._totals(trainer, monitor, metrics), **figures})
 
-    def _save_model(self, trainer: ReviewTrainer) -> None:
+    def _totals(self, trainer: ReviewTrainer, monitor: MonitorCallback, metrics: dict[str, Any]) -> dict[str, Any]:
+        """Trainer's summary, over all lives of a resumed run and without pauses; the loss is the mean of all steps."""
+        trainer.losses.settle()
+        seconds, steps = max(monitor.seconds(), 1e-9), trainer.losses.count
+        batch = trainer.args.train_batch_size * trainer.args.gradient_accumulation_steps * self.ranks.world
+        summary = {
+            **metrics,
+            "train_runtime": seconds,
+            "train_steps_per_second": steps / seconds,
+            "train_samples_per_second": steps * batch / seconds,
+            "train_loss": trainer.losses.total / max(steps, 1),
+        }
+        if trainer.max_tokens is not None and trainer.state.epoch is not None:
+            reviews = len(trainer.train_dataset) * trainer.state.epoch
+            summary["train_samples_per_second"] = reviews / seconds
+        if monitor.paused_seconds:
+            summary["paused_seconds"] = monitor.paused_seconds
+        return summary
+
+    def _save_model(self, trainer: ReviewTrainer, prepared: Prepared) -> None:
         """Write `model/` beside its place and move it there, so that nobody loads a half of it."""
         self.recorder.phase("saving")
+        if not self.ranks.head:
+            return
         final = self.run_dir / "model"
         temporary = self.run_dir / ".model.tmp"
         if temporary.exists():
@@ -247,11 +320,18 @@ class Worker:
         model = trainer.accelerator.unwrap_model(trainer.model)
         model.save_pretrained(temporary)
         # Whoever loads the model cuts reviews where training cut them, with `truncation=True`.
-        trainer.processing_class.model_max_length = self.max_length
-        trainer.processing_class.save_pretrained(temporary)
+        tokenizer: Any = trainer.processing_class
+        tokenizer.model_max_length = prepared.max_length
+        tokenizer.save_pretrained(temporary)
         if final.exists():
             shutil.rmtree(final)
         os.replace(temporary, final)
+
+    def _write_card(self) -> None:
+        from core import model_card
+
+        if self.ranks.head:
+            model_card.write(self.run_dir, self.config, read_results(self.run_dir), self.environment)
 
     def _evaluate(self, trainer: ReviewTrainer, split: str, tokens: Dataset, reviews: Dataset) -> None:
         from core import metrics, predictions
@@ -269,6 +349,8 @@ class Worker:
         except EvaluationCut:
             self.cut = True
             return
+        if not self.ranks.head:
+            return
         rows = predictions.table(
             reviews["id"][:], reviews["document"][:], reviews.with_format("numpy")["label"][:], logits, lengths(tokens)
         )
@@ -276,8 +358,7 @@ class Worker:
         loss = float(rows["loss"].to_numpy().mean())
         predictions.write(self.run_dir, split, rows)
         scored = {f"{prefix}_{name}": value for name, value in metrics.scores(labels, preds).items()}
-        runtime = {key: value for key, value in measured.items() if key.endswith(("_runtime", "_per_second"))}
-        results = {f"{prefix}_loss": loss, **scored, **runtime, f"{prefix}_samples": len(labels)}
+        results = {f"{prefix}_loss": loss, **scored, **measured, f"{prefix}_samples": len(labels)}
         if trainer.state.epoch is not None:
             results["epoch"] = trainer.state.epoch
         self.recorder.write_results(prefix, results)
@@ -292,16 +373,23 @@ class Worker:
         self.recorder.add_metrics({key: value for key, value in results.items() if key.startswith(prefix + "_")})
 
 
-class StoppedEarly(Exception):  # noqa: N818 - not an error: the user asked for it
-    """A stop before the first step."""
-
-
 def main(arguments: list[str]) -> int:
     """Run the worker of the run directory in `arguments`; returns the exit code."""
-    if len(arguments) != 1 or not Path(arguments[0]).is_dir():
-        print("usage: python -m core.worker RUN_DIR", file=sys.stderr)
+    parser = argparse.ArgumentParser(prog="python -m core.worker")
+    parser.add_argument("run_dir", type=Path)
+    parser.add_argument("--resume", type=int, nargs="?", const=NEWEST, metavar="STEP")
+    options = parser.parse_args(arguments)
+    if not options.run_dir.is_dir():
+        print(f"{options.run_dir}: no such directory", file=sys.stderr)
         return 2
-    worker = Worker(Path(arguments[0]).resolve())
+    run_dir = options.run_dir.resolve()
+    if torchrun.is_rank():
+        torchrun.die_with_parent()
+    elif (config := _of_several(run_dir)) is not None:
+        from core.supervisor import supervise
+
+        return supervise(run_dir, config, arguments[1:])
+    worker = Worker(run_dir, options.resume)
     try:
         return worker.run()
     except NsmcTuiError as error:
@@ -309,6 +397,15 @@ def main(arguments: list[str]) -> int:
         return 1
     finally:
         worker.recorder.close()
+
+
+def _of_several(run_dir: Path) -> RunConfig | None:
+    """The run's config when it takes several processes; a config that cannot be read is the worker's to report."""
+    try:
+        config = config_file.load(run_dir / CONFIG_FILE)
+    except NsmcTuiError:
+        return None
+    return config if config.launch.processes * config.launch.nodes > 1 else None
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from hypothesis import settings
 
 from core import config_file
 from core.i18n import set_language
-from core.launch import create_run
+from core.launch import create_run, worker_environment
 
 # Imports inside functions make a first call slow; tests do not measure time.
 settings.register_profile("nsmc", deadline=None)
@@ -67,14 +67,15 @@ def english() -> Iterator[None]:
     set_language("en")
 
 
-def run_worker(run_dir: Path, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-    """The real worker in the foreground."""
+def run_worker(run_dir: Path, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    """The real worker in the foreground, in the environment that it is launched with."""
     return subprocess.run(
-        [sys.executable, "-P", "-m", "core.worker", str(run_dir)],
+        [sys.executable, "-P", "-m", "core.worker", str(run_dir), *arguments],
         capture_output=True,
         text=True,
         timeout=timeout,
         check=False,
+        env=worker_environment(config_file.load(run_dir / "config.toml")),
     )
 
 

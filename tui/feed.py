@@ -12,6 +12,7 @@ from typing import Any
 from core import formats
 from core.errors import NsmcTuiError
 from core.events import EVENTS_FILE
+from core.i18n import gettext as _
 from core.runs import Run, load_run
 from core.tail import JsonlTail
 
@@ -96,6 +97,8 @@ class RunFeed:
 
     def _take(self, event: dict[str, Any]) -> None:
         match event.get("type"):
+            case "run_started":
+                self._take_start(event)
             case "step":
                 self._take_step(event)
             case "phase":
@@ -126,6 +129,18 @@ class RunFeed:
 
     def _say(self, event: dict[str, Any], level: str, text: str) -> None:
         self.telemetry.log.append((_number(event.get("ts"), 0.0), level, text))
+
+    def _take_start(self, event: dict[str, Any]) -> None:
+        """A further start goes on from a checkpoint: what an earlier life did after it is trained again."""
+        resumed = event.get("resumed_from")
+        if not isinstance(resumed, int):
+            return
+        telemetry = self.telemetry
+        self._forget_from(resumed + 1)
+        telemetry.evals = [found for found in telemetry.evals if found[0] <= resumed and not found[3]]
+        telemetry.checkpoints = [found for found in telemetry.checkpoints if found[0] <= resumed]
+        telemetry.failure = {}
+        self._say(event, "info", _("resumed from step {step}").format(step=f"{resumed:,}"))
 
     def _take_step(self, event: dict[str, Any]) -> None:
         telemetry = self.telemetry

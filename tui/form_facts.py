@@ -197,7 +197,7 @@ def _dev_rows(data: DataConfig, rows: int) -> int:
 def plan(config: RunConfig, facts: Facts) -> Plan:
     """Sizes, steps and warm-up of a run, as `Trainer` will count them."""
     train, data = config.train, config.data
-    devices = max(1, facts.gpus)
+    devices = config.launch.processes * config.launch.nodes
     per_pass = train.per_device_train_batch_size * devices
     batch = per_pass * train.gradient_accumulation_steps
     dev = rows = None
@@ -212,7 +212,7 @@ def plan(config: RunConfig, facts: Facts) -> Plan:
     steps: int | None = None
     if train.max_steps > 0:
         steps = train.max_steps
-    elif rows and math.isfinite(train.num_train_epochs):
+    elif rows and math.isfinite(train.num_train_epochs) and train.max_tokens is None:
         passes = rows // per_pass if train.extra.get("dataloader_drop_last") else math.ceil(rows / per_pass)
         a_pass = max(1, math.ceil(passes / train.gradient_accumulation_steps))
         steps = math.ceil(train.num_train_epochs * a_pass)
@@ -231,9 +231,11 @@ def notices(config: RunConfig, facts: Facts) -> list[Notice]:
     made, train = plan(config, facts), config.train
     found = [_data_notice(made, facts), Notice(_("model"), facts.model_place, facts.model_doubt, "model.name")]
     factors = f"{train.per_device_train_batch_size} × {train.gradient_accumulation_steps}"
-    if facts.gpus:
-        factors += " × " + _("{n} GPU").format(n=made.devices)
+    if made.devices > 1:
+        factors += " × " + _("{n} processes").format(n=made.devices)
     text = f"{factors} = " + _("{n} reviews a step").format(n=f"{made.batch:,}")
+    if train.max_tokens is not None:
+        text = _("up to {n} tokens on each device").format(n=f"{train.max_tokens:,}")
     found.append(Notice(_("batch"), text if facts.gpus else f"{text} · CPU"))
     if made.steps is not None:
         text = _about(made.steps, facts.exact or train.max_steps > 0)
@@ -297,6 +299,8 @@ def short(config: RunConfig, facts: Facts) -> str:
     """The run in one line: `batch 32 · 4,454 steps · warm-up 11% · dev 7,500 · test 50,000`."""
     made = plan(config, facts)
     parts = [_("batch {n}").format(n=f"{made.batch:,}")]
+    if config.train.max_tokens is not None:
+        parts = [_("{n} tokens a batch").format(n=f"{config.train.max_tokens:,}")]
     if made.steps is not None:
         parts.append(_("{n} steps").format(n=_about(made.steps, facts.exact or config.train.max_steps > 0)))
         if made.warmup:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,13 @@ import torch
 from datasets import Dataset
 
 from core import config_file, models
+from core.batches import NO_REVIEW, BatchPlan, TokenTable, by_length
 from core.config import ModelConfig
 from core.errors import ConfigError, ModelError, OfflineError
-from core.training import ClassificationLoss, build_arguments, build_trainer, predict_logits
-from core.training_data import Collator, LengthGroupedSampler, lengths, tokenize
+from core.predicting import predict
+from core.trainer import ReviewTrainer
+from core.training import build_arguments, build_trainer, predict_logits
+from core.training_data import lengths, tokenize
 
 TEXTS = [f"영화 {'정말 ' * (number % 9)}재밌다 {number}" for number in range(97)]
 
@@ -59,31 +63,91 @@ def test_tokens_are_cached_by_content(tokens: Dataset, tokenizer: object, review
     assert max(lengths(tokenize(reviews, tokenizer, 6, "test-tokens"))) == 6
 
 
-def test_collator_pads_to_the_longest() -> None:
-    batch = Collator(9)([{"input_ids": [1, 2], "labels": 1}, {"input_ids": [3], "labels": 0}])
+def table(rows: list[list[int]], side: str = "right") -> TokenTable:
+    return TokenTable(
+        Dataset.from_dict(
+            {"input_ids": rows, "length": [len(row) for row in rows], "labels": [1, 0, 1, 0][: len(rows)]}
+        ),
+        9,
+        side,
+    )
+
+
+def test_batches_are_padded_to_their_longest() -> None:
+    batch = table([[1, 2], [3]]).__getitems__([0, 1])
     assert batch["input_ids"].tolist() == [[1, 2], [3, 9]]
     assert batch["attention_mask"].tolist() == [[1, 1], [1, 0]]
     assert batch["labels"].tolist() == [1, 0]
-    assert Collator(9, "left")([{"input_ids": [3], "labels": 0}, {"input_ids": [1, 2], "labels": 0}])[
-        "input_ids"
-    ].tolist() == [[9, 3], [1, 2]]
+    assert table([[1, 2], [3]], "left").__getitems__([1, 0])["input_ids"].tolist() == [[9, 3], [1, 2]]
 
 
+def test_a_review_that_is_none_fills_a_batch_and_counts_in_no_loss() -> None:
+    batch = table([[1, 2], [3]]).__getitems__([1, NO_REVIEW])
+    assert batch["labels"].tolist() == [0, -100]
+    assert batch["attention_mask"].tolist() == [[1], [1]]
+    assert table([[1, 2]]).__getitems__([NO_REVIEW])["input_ids"].shape == (1, 1)
+
+
+def test_a_table_reads_what_the_cache_holds(tokens: Dataset) -> None:
+    reviews = TokenTable(tokens, 0)
+    rows = [96, 0, 50]
+    batch = reviews.__getitems__(rows)
+    for line, row in enumerate(rows):
+        size = int(batch["attention_mask"][line].sum())
+        assert batch["input_ids"][line, :size].tolist() == tokens[row]["input_ids"]
+    part = TokenTable(tokens.select([5, 3]), 0)
+    assert part.__getitems__([1])["input_ids"].tolist() == [tokens[3]["input_ids"]]
+
+
+@pytest.mark.parametrize("strategy", ["group_by_length", "random", "sequential"])
 @pytest.mark.parametrize(("count", "batch"), [(1000, 32), (33, 32), (31, 32), (5, 1), (640, 64)])
-def test_sampler_gives_every_review_once_in_even_batches(count: int, batch: int) -> None:
+def test_a_plan_gives_every_review_once(count: int, batch: int, strategy: str) -> None:
     sizes = np.random.default_rng(3).integers(3, 60, count)
-    sampler = LengthGroupedSampler(sizes, batch, seed=7)
-    order = list(sampler)
-    assert sorted(order) == list(range(count))
-    assert list(sampler) == order
-    sampler.set_epoch(1)
-    if count > 31:
-        assert list(sampler) != order
+    plan = BatchPlan(sizes, strategy, batch, seed=7)
+    batches = list(plan)
+    assert len(batches) == len(plan)
+    assert sorted(row for rows in batches for row in rows) == list(range(count))
+    assert list(plan) == batches
+    plan.epoch = 1
+    if count > 31 and strategy != "sequential":
+        assert list(plan) != batches
 
 
-def test_sampler_pads_little_and_shuffles_batches() -> None:
+@pytest.mark.parametrize("max_tokens", [None, 300])
+@pytest.mark.parametrize("world", [2, 3])
+def test_ranks_share_every_batch(world: int, max_tokens: int | None) -> None:
+    sizes = np.random.default_rng(3).integers(3, 60, 101)
+    plans = [
+        BatchPlan(sizes, "group_by_length", 4, world=world, rank=rank, seed=7, max_tokens=max_tokens)
+        for rank in range(world)
+    ]
+    shares = [list(plan) for plan in plans]
+    assert {len(share) for share in shares} == {len(plans[0])}
+    rows = [row for share in shares for batch in share for row in batch if row != NO_REVIEW]
+    assert sorted(rows) == list(range(101))
+    if max_tokens is None:
+        one = list(BatchPlan(sizes, "group_by_length", 4 * world, seed=7))
+        together = [
+            sorted(row for share in shares for row in share[step] if row != NO_REVIEW) for step in range(len(one))
+        ]
+        assert together == [sorted(batch) for batch in one]
+
+
+def test_a_token_budget_is_kept_and_every_epoch_is_as_long() -> None:
+    sizes = np.random.default_rng(3).integers(3, 60, 1000)
+    plan = BatchPlan(sizes, "group_by_length", 8, seed=7, max_tokens=256)
+    first = list(plan)
+    assert all(len(rows) * sizes[rows].max() <= 256 for rows in first)
+    assert sizes[first[0]].max() == sizes.max()
+    plan.epoch = 1
+    second = list(plan)
+    assert len(first) == len(second) == len(plan)
+    assert first != second
+
+
+def test_batches_by_length_pad_little_and_are_shuffled() -> None:
     sizes = np.random.default_rng(3).integers(3, 60, 6400)
-    order = np.array(list(LengthGroupedSampler(sizes, 32, seed=7)))
+    order = by_length(sizes, 32, np.random.default_rng([7, 0]))
     batches = sizes[order].reshape(-1, 32)
     assert sizes[order[:32]].max() == sizes.max()
     assert batches.max(axis=1).sum() * 32 < 1.1 * sizes.sum()
@@ -130,11 +194,132 @@ def test_accumulation_gives_the_large_batchs_loss_and_gradient(
         np.testing.assert_allclose(other, found[0], rtol=2e-4)
 
 
-def test_evaluation_loss_is_not_smoothed() -> None:
-    logits = torch.tensor([[1.0, 2.0], [0.5, -0.5]])
-    labels = torch.tensor([1, 0])
-    plain = torch.nn.functional.cross_entropy(logits, labels)
-    assert ClassificationLoss(0.2)({"logits": logits}, labels) == plain
+def train(
+    tmp_path: Path,
+    tokens: Dataset,
+    tokenizer: object,
+    hook: object = None,
+    dev: Dataset | None = None,
+    **settings: object,
+) -> ReviewTrainer:
+    """A trained Trainer over `tokens`, without dropout; `hook` is called with every input of the model's forward."""
+    config, args = arguments(tmp_path, **settings)
+    model = small_model(tokenizer)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    if hook is not None:
+        model.register_forward_pre_hook(hook, with_kwargs=True)
+    trainer = build_trainer(config, args, model, tokenizer, tokens, dev, [])
+    trainer.train()
+    return trainer
+
+
+@pytest.mark.parametrize("accumulation", [1, 2])
+def test_a_batch_that_does_not_fit_is_taken_in_parts_with_the_same_result(
+    tmp_path: Path, tokens: Dataset, tokenizer: object, accumulation: int
+) -> None:
+    """torch's own error, raised where a small GPU would raise it: by the fourth forward pass with too many reviews."""
+    largest: list[int] = []
+
+    def too_small(module: object, args: object, kwargs: dict[str, torch.Tensor]) -> None:
+        rows = len(kwargs["input_ids"])
+        largest.append(rows)
+        if len(largest) > 3 and rows > 7:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    settings = {
+        "per_device_train_batch_size": 24 // accumulation,
+        "gradient_accumulation_steps": accumulation,
+        "max_steps": 6,
+        "learning_rate": 1e-3,
+    }
+    usual = train(tmp_path, tokens, tokenizer, **settings)
+    parted = train(tmp_path, tokens, tokenizer, too_small, **settings)
+    assert parted.parts == (4 if accumulation == 1 else 2)
+    assert max(largest[-4:]) <= 7
+    for one, other in zip(usual.model.parameters(), parted.model.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+    losses = [[entry["loss"] for entry in t.state.log_history if "loss" in entry] for t in (usual, parted)]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+
+
+def test_out_of_memory_ends_the_run_where_the_config_says_so(
+    tmp_path: Path, tokens: Dataset, tokenizer: object
+) -> None:
+    def never(module: object, args: object, kwargs: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        train(tmp_path, tokens, tokenizer, never, max_steps=2)
+    config, args = arguments(tmp_path, max_steps=2)
+    config.launch.on_out_of_memory = "fail"
+    calls: list[int] = []
+    model = small_model(tokenizer)
+
+    def once(module: object, args: object, kwargs: object) -> None:
+        calls.append(1)
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    model.register_forward_pre_hook(once, with_kwargs=True)
+    with pytest.raises(torch.OutOfMemoryError):
+        build_trainer(config, args, model, tokenizer, tokens, None, []).train()
+    assert len(calls) == 1
+
+
+def test_prediction_halves_a_batch_that_does_not_fit(tokens: Dataset, tokenizer: object) -> None:
+    model = small_model(tokenizer)
+    reviews = TokenTable(tokens, tokenizer.pad_token_id)
+    expected = predict(model, reviews, 32)
+
+    def too_small(module: object, args: object, kwargs: dict[str, torch.Tensor]) -> None:
+        if len(kwargs["input_ids"]) > 5:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    model.register_forward_pre_hook(too_small, with_kwargs=True)
+    np.testing.assert_allclose(predict(model, reviews, 32), expected, atol=1e-6)
+
+
+def test_evaluating_does_not_move_the_random_numbers(tmp_path: Path, tokens: Dataset, tokenizer: object) -> None:
+    """An evaluation ordered in the middle must not change what is trained after it."""
+    trainer = train(tmp_path, tokens, tokenizer, dev=tokens, max_steps=1)
+    before = torch.get_rng_state()
+    found = trainer.evaluate()
+    assert torch.equal(before, torch.get_rng_state())
+    assert {"eval_loss", "eval_accuracy", "eval_f1", "eval_precision", "eval_recall", "eval_macro_f1"} <= found.keys()
+    assert trainer.model.training
+
+
+def test_the_history_has_the_exact_mean_of_the_steps(tmp_path: Path, tokens: Dataset, tokenizer: object) -> None:
+    single = train(tmp_path, tokens, tokenizer, max_steps=9, learning_rate=1e-3)
+    grouped = train(tmp_path, tokens, tokenizer, max_steps=9, learning_rate=1e-3, logging_steps=3)
+    each = [entry["loss"] for entry in single.state.log_history if "loss" in entry]
+    means = [entry["loss"] for entry in grouped.state.log_history if "loss" in entry]
+    assert means == [math.fsum(each[start : start + 3]) / 3 for start in (0, 3, 6)]
+
+
+def test_early_stopping_ends_training(tmp_path: Path, tokens: Dataset, tokenizer: object) -> None:
+    trainer = train(
+        tmp_path, tokens, tokenizer, dev=tokens, max_steps=200, learning_rate=1e-9, early_stopping_patience=2,
+        eval_strategy="steps", eval_steps=2, save_strategy="steps", save_steps=2, load_best_model_at_end=True,
+    )  # fmt: skip
+    assert trainer.state.global_step == 6
+
+
+def test_layers_learn_at_falling_rates_and_frozen_ones_not(tmp_path: Path, tokens: Dataset, tokenizer: object) -> None:
+    config, args = arguments(tmp_path, max_steps=3, learning_rate=1e-2, layer_lr_decay=0.5)
+    config.model.freeze = "embeddings"
+    model = small_model(tokenizer)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    trainer = build_trainer(config, args, model, tokenizer, tokens, None, [])
+    trainer.train()
+    rates = sorted({group["initial_lr"] for group in trainer.optimizer.param_groups})
+    assert rates == [5e-3, 1e-2]
+    after = model.state_dict()
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert not any("embeddings" in name for name in moved)
+    assert any("classifier" in name for name in moved)
+    assert any("layer.0" in name for name in moved)
 
 
 def test_predictions_keep_the_splits_order(tmp_path: Path, tokens: Dataset, tokenizer: object) -> None:
@@ -142,6 +327,7 @@ def test_predictions_keep_the_splits_order(tmp_path: Path, tokens: Dataset, toke
     model = small_model(tokenizer)
     trainer = build_trainer(config, args, model, tokenizer, tokens, tokens, [])
     logits, measured = predict_logits(trainer, tokens, "test")
+    assert not any(name.endswith("_gpu_alloc_delta") for name in measured) or torch.cuda.is_available()
     model.eval()
     with torch.inference_mode():
         for row in (0, 1, 50, 96):

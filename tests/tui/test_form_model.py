@@ -269,6 +269,9 @@ def test_steps_are_counted_as_trainer_does() -> None:
     assert _plan(train={"dataloader_drop_last": True}).steps == 118
     assert _plan(data={"source": "sample", "dev_size": 0.1, "train_limit": 100}).steps == 4
     assert _plan(train={"warmup_steps": 0.1}).warmup == 12
+    two = _plan(launch={"processes": 2})
+    assert (two.batch, two.steps) == (64, 60)
+    assert _plan(train={"max_tokens": 1024}).steps is None
 
 
 def test_warnings() -> None:

@@ -31,9 +31,10 @@ def test_all_of_tui_is_light() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["config", "config_file", "control", "data", "device", "errors", "events", "hf_args", "launch", "metrics",
-     "models", "paths", "predictions", "runs", "settings", "tail", "text", "tokenization", "attention", "worker",
-     "evaluation", "inspector_client"],
+    ["catalogue", "checkpoints", "config", "config_file", "config_rules", "control", "data", "device", "errors",
+     "events", "forecast", "hf_args", "hf_limits", "launch", "metrics", "model_card", "models", "paths",
+     "predictions", "rank_failures", "reporting", "resume", "runs", "settings", "supervisor", "tail", "text",
+     "tokenization", "torchrun", "unknown_tokens", "attention", "worker", "evaluation", "inspector_client"],
 )  # fmt: skip
 def test_light_modules_of_core_are_light(module: str) -> None:
     assert not loaded(f"import core.{module}") & (HEAVY | {"textual", "rich"})

@@ -56,9 +56,25 @@ def cli(ctx: click.Context, runs: str | None, lang: str | None, debug: bool) -> 
 
 
 def _register() -> None:
-    from tui.cli import app_commands, config_commands, model_commands, review_commands, run_commands, train_commands
+    from tui.cli import (
+        app_commands,
+        config_commands,
+        join_command,
+        model_commands,
+        review_commands,
+        run_commands,
+        train_commands,
+    )
 
-    for module in (app_commands, train_commands, run_commands, review_commands, config_commands, model_commands):
+    for module in (
+        app_commands,
+        train_commands,
+        run_commands,
+        join_command,
+        review_commands,
+        config_commands,
+        model_commands,
+    ):
         for command in module.COMMANDS:
             cli.add_command(command)
 

@@ -20,9 +20,9 @@ POLL = 0.2
 STEP_LINE_INTERVAL = 5.0
 
 
-def events_until_end(run_dir: Path) -> Iterator[dict[str, Any]]:
-    """All events of a run from its first to its last, waiting for those that are still to come."""
-    tail = JsonlTail(run_dir / EVENTS_FILE)
+def events_until_end(run_dir: Path, offset: int = 0) -> Iterator[dict[str, Any]]:
+    """All events of a run from byte `offset` of its log to its end, waiting for those that are still to come."""
+    tail = JsonlTail(run_dir / EVENTS_FILE, offset)
     while True:
         # The state is read before the events: what a dead worker wrote last is not missed.
         ended = load_run(run_dir).state in FINAL_STATES
@@ -45,6 +45,10 @@ class Lines:
         """The line for `event`; empty for one that needs none."""
         match event.get("type"):
             case "run_started":
+                if event.get("resumed_from") is not None:
+                    return _("run {run}, resumed from step {step}").format(
+                        run=event.get("run_id", ""), step=formats.count(event.get("resumed_from"))
+                    )
                 return _("run {run}").format(run=event.get("run_id", ""))
             case "phase":
                 return self._of_phase(event)
@@ -103,11 +107,11 @@ class Lines:
         return f"{event.get('split')}: " + "  ".join(shown)
 
 
-def follow(run_dir: Path, *, as_json: bool, stream: TextIO | None = None) -> Run:
-    """Show a run until it ends and return how it ended. Interrupting it leaves the run alone."""
+def follow(run_dir: Path, *, as_json: bool, stream: TextIO | None = None, offset: int = 0) -> Run:
+    """Show a run from byte `offset` of its log until it ends; returns how. Interrupting it leaves the run alone."""
     out = stream or sys.stdout
     lines = Lines()
-    for event in events_until_end(run_dir):
+    for event in events_until_end(run_dir, offset):
         if as_json:
             print(json_text(event), file=sys.stdout, flush=True)
         else:

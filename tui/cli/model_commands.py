@@ -1,4 +1,4 @@
-"""`model show`, `tokenize`: what a model and its tokenizer are, without loading its weights."""
+"""`model list`, `model show`, `tokenize`: what models and their tokenizers are, without loading weights."""
 
 from __future__ import annotations
 
@@ -31,6 +31,43 @@ def model() -> None:
     """Group of model commands."""
 
 
+@model.command(name="list", help=_("Encoders that read Korean, with what has been published of them."))
+@click.option("--json", "as_json", is_flag=True, help=_("One JSON document."))
+def list_models(as_json: bool) -> int:
+    """List the catalogue, marking what the local cache holds."""
+    from core.catalogue import CATALOGUE, SOURCES, is_cached
+    from tui.cli.printing import print_json, print_table, say
+
+    here = {encoder.name: is_cached(encoder.name) for encoder in CATALOGUE}
+    if as_json:
+        models = [{**encoder.as_dict(), "cached": here[encoder.name]} for encoder in CATALOGUE]
+        print_json({"models": models, "sources": SOURCES})
+        return 0
+    print_table(
+        [
+            (_("name"), "left"),
+            (_("offline"), "left"),
+            (_("parameters"), "right"),
+            (_("tokenizer"), "left"),
+            (_("NSMC accuracy (source)"), "left"),
+            (_("note"), "left"),
+        ],
+        [
+            (
+                encoder.name,
+                _("yes") if here[encoder.name] else "",
+                f"{encoder.parameters / 1e6:.0f} M" if encoder.parameters else "–",
+                encoder.tokenizer or "–",
+                " · ".join(f"{item.accuracy:.2f} ({item.source})" for item in encoder.published) or "–",
+                _(encoder.note) if encoder.note else "",
+            )
+            for encoder in CATALOGUE
+        ],
+    )
+    say(_("Protocols differ between sources: gaps below half a point mean nothing. Sources: `model list --json`."))
+    return 0
+
+
 @model.command(name="show", help=_("A model's config, size, window and tokenizer."))
 @click.argument("name", metavar="M")
 @click.option("--json", "as_json", is_flag=True, help=_("One JSON document."))
@@ -51,6 +88,9 @@ def show(context: Context, name: str, as_json: bool) -> int:
     print(_("{n} parameters").format(n=formats.count(document["parameters"])))
     print(_("window: {n} tokens").format(n=formats.count(document["window"])))
     print(_("vocabulary: {n} pieces").format(n=formats.count(tokenizer["vocab_size"])))
+    print(_("unknown tokens: {share:.1%} of the built-in reviews").format(share=tokenizer["unknown_share"]))
+    if tokenizer["unknown_reason"]:
+        print(f"{tokenizer['unknown_reason']} {tokenizer['unknown_hint']}")
     print("  ".join(f"{key} {visible(str(value))}" for key, value in tokenizer["special_tokens"].items()))
     for key, value in sorted(document["config"].items()):
         print(f"  {visible(key)} = {visible(str(value))}")
@@ -86,6 +126,8 @@ def tokenize(context: Context, name: str, text: str, max_length: int | None, as_
             for index, token in enumerate(document["tokens"])
         ],
     )
+    if document["unknown_share"]:
+        say(_("{share:.0%} of the tokens are unknown to the tokenizer").format(share=document["unknown_share"]))
     if document["cut"] is not None:
         say(_("cut after {n} characters").format(n=document["cut"]))
     return 0

@@ -151,15 +151,35 @@ def watch(context: Context, run: str, as_json: bool) -> int:
 )
 @click.argument("run")
 @click.argument("action", type=click.Choice(("stop", "abort", "save", "evaluate", "pause", "continue")))
+@click.option("--at-step", type=click.IntRange(min=0), metavar="N", help=_("Stop after step N, not now; 0: never."))
+@click.option(
+    "--at-epoch", type=click.FloatRange(min=0), metavar="X", help=_("Stop after X epochs, not now; 0: never.")
+)
 @click.option("--timeout", default=60.0, show_default=True, help=_("Seconds to wait until the order is taken."))
 @click.option("--json", "as_json", is_flag=True, help=_("The order's event as JSON."))
 @click.pass_obj
-def control(context: Context, run: str, action: str, timeout: float, as_json: bool) -> int:
+def control(
+    context: Context,
+    run: str,
+    action: str,
+    at_step: int | None,
+    at_epoch: float | None,
+    timeout: float,
+    as_json: bool,
+) -> int:
     """Send an order and wait until it is taken."""
     from core.control import order_and_wait
+    from core.errors import UsageError
     from tui.cli.printing import print_json
 
-    event = order_and_wait(context.find(run), action, timeout)
+    later = at_step is not None or at_epoch is not None
+    if later and action != "stop":
+        raise UsageError(_("--at-step and --at-epoch belong to stop"), _("`nsmc-tui control RUN stop --at-step 500`."))
+    path = context.find(run)
+    if later:
+        event = order_and_wait(path, "stop_at", timeout, step=at_step or None, epoch=at_epoch or None)
+    else:
+        event = order_and_wait(path, action, timeout)
     if as_json:
         print_json(event)
     else:
@@ -169,4 +189,41 @@ def control(context: Context, run: str, action: str, timeout: float, as_json: bo
     return 0
 
 
-COMMANDS = (list_command, show, watch, control)
+@click.command(
+    name="resume", help=_("Go on with a run from its last whole checkpoint; leaving the follower never ends the run.")
+)
+@click.argument("run")
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help=_("A key that may change, such as epochs."))
+@click.option("--from", "step", type=int, metavar="STEP", help=_("Go on from this checkpoint instead of the last."))
+@click.option("--detach", is_flag=True, help=_("Return at once with the run's id."))
+@click.option("--json", "as_json", is_flag=True, help=_("Events as JSON lines (with --detach: id and path)."))
+@click.pass_obj
+def resume_command(
+    context: Context, run: str, sets: tuple[str, ...], step: int | None, detach: bool, as_json: bool
+) -> int:
+    """Go on with a run."""
+    from core import config_file
+    from core.events import EVENTS_FILE
+    from core.resume import resume
+    from tui.cli.printing import print_json, say
+    from tui.cli.train_commands import finish
+
+    path = context.find(run)
+    events = path / EVENTS_FILE
+    seen = events.stat().st_size if events.is_file() else 0
+    begun = resume(path, [config_file.parse_assignment(text) for text in sets], step)
+    if detach:
+        if as_json:
+            print_json({"run_id": path.name, "path": str(path), "resumed_from": begun})
+        else:
+            print(path.name)
+        return 0
+    if not as_json:
+        say(_("{run} goes on from step {step}").format(run=path.name, step=begun))
+    code = finish(path, as_json, seen)
+    if code == 0 and not as_json:
+        print_summary(path)
+    return code
+
+
+COMMANDS = (list_command, show, watch, control, resume_command)

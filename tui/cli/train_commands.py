@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from core.errors import UsageError
 from core.i18n import N_
 from core.i18n import gettext as _
 
@@ -60,13 +61,13 @@ def build_config(
     return config_file.validate(values, file or "")
 
 
-def finish(run_dir: Path, as_json: bool) -> int:
-    """Follow a run to its end; the exit code that goes with it."""
+def finish(run_dir: Path, as_json: bool, offset: int = 0) -> int:
+    """Follow a run from byte `offset` of its log to its end; the exit code that goes with it."""
     from tui.cli.follow import follow
     from tui.cli.printing import report_end, say
 
     try:
-        run = follow(run_dir, as_json=as_json, stream=sys.stderr)
+        run = follow(run_dir, as_json=as_json, stream=sys.stderr, offset=offset)
     except KeyboardInterrupt:
         say(_(INTERRUPTED).format(run=run_dir.name))
         return 130
@@ -81,7 +82,13 @@ def finish(run_dir: Path, as_json: bool) -> int:
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help=_("Any config key, as often as needed."))
 @click.option("--name", metavar="N", help=_("The run's name."))
 @click.option("--detach", is_flag=True, help=_("Return at once with the run's id."))
-@click.option("--json", "as_json", is_flag=True, help=_("Events as JSON lines (with --detach: id and path)."))
+@click.option("--dry-run", is_flag=True, help=_("Start nothing: tell tokens, steps, memory, minutes and disk."))
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help=_("Events as JSON lines (with --detach: id and path; with --dry-run: the forecast)."),
+)
 @click.pass_obj
 def train(
     context: Context,
@@ -92,12 +99,21 @@ def train(
     sets: tuple[str, ...],
     name: str | None,
     detach: bool,
+    dry_run: bool,
     as_json: bool,
 ) -> int:
-    """Start a run."""
+    """Start a run, or tell what it would take."""
     from core.launch import launch
     from tui.cli.printing import print_json, say
 
+    if dry_run:
+        if detach:
+            raise UsageError(
+                _("--dry-run starts nothing that --detach could leave"), _("Give one of the two, not both.")
+            )
+        from tui.cli import forecast
+
+        return forecast.dry_run(build_config(config, data, model, preset, sets, name), context.runs, as_json)
     run_dir = launch(build_config(config, data, model, preset, sets, name), context.runs)
     if detach:
         if as_json:

@@ -1,0 +1,97 @@
+"""How soon a run learns: from the order to start to its first optimizer step, the first time and again.
+
+The first time nothing is in the cache: reviews are read and checked, the tokenizer is trained, the splits are
+tokenised. Again means the same config with what the first left in the cache. The peer is a process that only imports
+torch, transformers' Trainer and datasets and builds the same model (benchmarks/bare.py), in the same environment.
+"training begins" is the worker's event `phase` `training`, right before the first batch is computed; "first step told"
+its first `step` event, at whatever step that is: events are at most five a second. Sides alternate, the cache being
+new in each repeat.
+
+`python benchmarks/cold_start.py [--reviews 150000] [--model tiny|small]`
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import common
+import workers
+
+from core import config_file
+from core.config import PRESETS, RunConfig
+
+LIMIT = 2.0
+
+
+def make_config(source: str, reviews: int, batch: int, model: str, device: str) -> RunConfig:
+    """The run as a user starts it: with a dev split, all splits tokenised, evaluation and checkpoints to come."""
+    values = {
+        "data": {"source": source, "train_limit": reviews},
+        "model": {"preset": model},
+        "train": {"per_device_train_batch_size": batch, "learning_rate": 1e-3},
+        "launch": {"device": device, "offline": True},
+    }
+    return config_file.validate(values)
+
+
+def start(config: RunConfig, runs: Path) -> tuple[float, float]:
+    """Seconds from the order to the beginning of training and to the first `step` event; the run is killed there."""
+    worker = workers.Worker(config, runs)
+    begun = worker.wait_for("phase", name="training")["ts"]
+    told = worker.wait_for("step")["ts"]
+    worker.kill()
+    return begun - worker.ordered, told - worker.ordered
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = common.parser(__doc__, reviews=150_000, repeat=3)
+    options = parser.parse_args()
+    if options.model not in PRESETS or options.bf16:
+        parser.error(f"--model is one of {', '.join(PRESETS)} here, and --bf16 changes nothing")
+    config = make_config(common.data_source(options), options.reviews, options.batch, options.model, options.device)
+    names = ("importing and building alone", "first start", "second start")
+    begun: dict[str, list[float]] = {name: [] for name in names}
+    told: dict[str, list[float]] = {name: [] for name in names}
+    with tempfile.TemporaryDirectory() as temporary:
+        for number in range(options.repeat):
+            directory = Path(temporary) / str(number)
+            directory.mkdir()
+            os.environ["NSMC_TUI_CACHE"] = str(directory / "cache")
+            request = {"config": config.model_dump(mode="json"), "work": "build"}
+            ordered = time.time()
+            bare = common.run_part("bare.py", request, common.product_environment(config), directory)
+            begun[names[0]].append(bare["built"] - ordered)
+            for name in names[1:]:
+                first, second = start(config, directory / "runs")
+                begun[name].append(first)
+                told[name].append(second)
+    print(f"Cold start: {options.reviews} reviews, {options.model}, {options.device}")
+    print(f"({common.machine(options)})\n")
+    rows = [_row(name, begun[name], told[name], begun[names[0]]) for name in names]
+    print(common.table(HEADER, rows))
+    above = common.median(again - bare for again, bare in zip(begun[names[2]], begun[names[0]], strict=True))
+    fit = "within" if above <= LIMIT else "NOT within"
+    print(f"\nSecond start above importing and building: {above:+.2f} s, {fit} {LIMIT:g} s.")
+
+
+HEADER = ("median of the repeats", "training begins s", "ratio", "above bare s", "least–most s", "first step told s")
+
+
+def _row(name: str, begun: list[float], told: list[float], bare: list[float]) -> list[str]:
+    above = [ours - peer for ours, peer in zip(begun, bare, strict=True)]
+    return [
+        name,
+        f"{common.median(begun):.2f}",
+        f"{common.median(ours / peer for ours, peer in zip(begun, bare, strict=True)):.2f}",
+        f"{common.median(above):+.2f}",
+        f"{min(begun):.2f}–{max(begun):.2f}",
+        f"{common.median(told):.2f}" if told else "–",
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""From a config to all that training takes: reviews, tokens, model, arguments. For worker, forecast and benchmarks.
+
+Heavy: torch, transformers and datasets are imported inside.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.config import RunConfig
+from core.i18n import gettext as _
+from core.ranks import SOLO, Ranks
+
+if TYPE_CHECKING:
+    import torch
+    from datasets import Dataset
+    from transformers import PretrainedConfig, PreTrainedTokenizerBase, TrainingArguments
+
+    from core.data import Splits
+
+SPLITS = ("train", "dev", "test")
+
+
+def _silent(*args: Any, **fields: Any) -> None:
+    """Tell nobody."""
+
+
+@dataclass
+class Prepared:
+    """A run before its Trainer exists.
+
+    `tokens` are in their split's own order, `fresh` names weights that were made anew, `unknown` is the share of
+    unknown tokens in train.
+    """
+
+    config: RunConfig
+    arguments: TrainingArguments
+    splits: Splits
+    tokenizer: PreTrainedTokenizerBase
+    architecture: PretrainedConfig
+    max_length: int
+    tokens: dict[str, Dataset]
+    model: torch.nn.Module
+    fresh: list[str]
+    unknown: float
+
+
+class Preparation:
+    """Makes a `Prepared`, telling `progress(phase, done, total)` and `alert(level, code, message, hint)` on the way.
+
+    Either may raise to end it. Raises DataError, ModelError, ConfigError or OfflineError for what cannot be used.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        run_dir: Path,
+        progress: Callable[[str, int, int], None] = _silent,
+        alert: Callable[..., None] = _silent,
+        ranks: Ranks = SOLO,
+    ) -> None:
+        self.config = config
+        self.run_dir = run_dir
+        self.progress = progress
+        self.alert = alert
+        self.ranks = ranks
+
+    def run(self, splits_wanted: tuple[str, ...] = SPLITS) -> Prepared:
+        """Everything but the Trainer; only `splits_wanted` are tokenised."""
+        self.progress("loading", 0, 0)
+        import transformers
+
+        from core.training import build_arguments
+
+        transformers.utils.logging.disable_progress_bar()
+        # The cheap refusals first: nobody should wait for data to learn of a wrong argument.
+        arguments = build_arguments(self.config, self.run_dir)
+        # One process of each machine fills its caches, the others find them filled.
+        first = int(os.environ.get("LOCAL_RANK", "0")) == 0
+        if not first:
+            self.ranks.wait()
+        prepared = self._make(arguments, self._load(), splits_wanted)
+        if first:
+            self.ranks.wait()
+        gc.collect()
+        return prepared
+
+    def _load(self) -> Splits:
+        from core import data
+
+        return data.load_splits(self.config.data, lambda name, done, total: self.progress("loading", done, total))
+
+    def _make(self, arguments: TrainingArguments, splits: Splits, wanted: tuple[str, ...]) -> Prepared:
+        from core import models
+        from core.training_data import tokenize
+        from core.unknown_tokens import check_unknown, unknown_share
+
+        config = self.config
+        self._tell_of_data(splits)
+        if config.model.preset is not None:
+            self.progress("tokenizing", 0, 0)
+            tokenizer = models.preset_tokenizer(splits.train, splits.fingerprint)
+            architecture = models.preset_config(config.model.preset, tokenizer, config.model.config)
+        else:
+            self.progress("loading", 0, 0)
+            architecture = models.load_config(config.model)
+            tokenizer = models.load_tokenizer(config.model)
+        max_length = models.window(tokenizer, architecture, config.data.max_length)
+        if max_length < config.data.max_length:
+            self.alert(
+                "warning",
+                "window",
+                _("reviews are cut at {length} tokens, the model's window").format(length=max_length),
+            )
+        tokens = {
+            name: tokenize(
+                splits[name],
+                tokenizer,
+                max_length,
+                f"{splits.fingerprint}:{name}",
+                lambda done, total: self.progress("tokenizing", done, total),
+            )
+            for name in wanted
+        }
+        unknown = 0.0
+        if "train" in tokens:
+            unknown = unknown_share(tokens["train"], tokenizer)
+            sample = splits.train["document"][:500]
+            name = str(config.model.preset or config.model.name)
+            check_unknown(unknown, config.model.max_unknown, name, tokenizer, sample)
+        model, fresh = self._build(architecture)
+        return Prepared(config, arguments, splits, tokenizer, architecture, max_length, tokens, model, fresh, unknown)
+
+    def _tell_of_data(self, splits: Splits) -> None:
+        for report in splits.report.files.values():
+            left_out = report.describe_bad()
+            for line in report.warnings():
+                self.alert("warning" if line in left_out else "info", "data", line)
+
+    def _build(self, architecture: PretrainedConfig) -> tuple[torch.nn.Module, list[str]]:
+        import transformers
+
+        from core import models
+
+        self.progress("building", 0, 0)
+        # Whatever ran before, the weights depend on the seed alone.
+        transformers.set_seed(self.config.train.seed)
+        return models.build_model(self.config.model, architecture)

@@ -1,0 +1,147 @@
+"""Going on with a run that stopped, crashed or failed, or with a finished one for longer. Light."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from core import checkpoints, config_file, formats
+from core.config import RunConfig
+from core.errors import ConfigError, ResumeError
+from core.i18n import gettext as _
+from core.launch import start_worker
+from core.paths import write_atomically
+from core.runs import CONFIG_FILE, load_run, read_status, write_status
+
+# What may change in the middle of a run: how long it goes on, what is written and scored, and how it is run.
+# Everything else decides what the next step learns, and belongs to a run of its own.
+CHANGEABLE = {
+    "train": (
+        "num_train_epochs",
+        "max_steps",
+        "per_device_eval_batch_size",
+        "eval_strategy",
+        "eval_steps",
+        "eval_delay",
+        "save_strategy",
+        "save_steps",
+        "save_total_limit",
+        "save_only_model",
+        "logging_strategy",
+        "logging_steps",
+        "early_stopping_patience",
+        "early_stopping_threshold",
+        "load_best_model_at_end",
+        "report_to",
+        "run_name",
+        "dataloader_num_workers",
+        "dataloader_pin_memory",
+        "dataloader_prefetch_factor",
+    ),
+    "evaluate": ("splits", "bootstrap"),
+    "launch": (
+        "device",
+        "events_per_second",
+        "device_interval",
+        "stop_on_nan",
+        "offline",
+        "stop_at_step",
+        "stop_at_epoch",
+        "on_out_of_memory",
+        "rdzv_endpoint",
+        "name",
+    ),
+}
+# These may change together, as long as a step learns from as many reviews as before.
+BATCH = (
+    ("train", "per_device_train_batch_size"),
+    ("train", "gradient_accumulation_steps"),
+    ("launch", "processes"),
+    ("launch", "nodes"),
+)
+
+
+def effective_batch(config: RunConfig) -> int:
+    """Reviews an optimizer step: per device × accumulation × processes × nodes."""
+    train, launch = config.train, config.launch
+    return train.per_device_train_batch_size * train.gradient_accumulation_steps * launch.processes * launch.nodes
+
+
+def changed_config(before: RunConfig, sets: list[tuple[list[str], Any]]) -> RunConfig:
+    """`before` with the assignments `sets`. Raises ConfigError for one that would make the run another one."""
+    values = config_file.plain(before)
+    for path, value in sets:
+        config_file.assign(values, path, value)
+    after = config_file.validate(values)
+    for key in config_file.changed(after, before):
+        section, name = key.split(".", 1)
+        if name in CHANGEABLE.get(section, ()) or (section, name) in BATCH:
+            continue
+        raise ConfigError(
+            _("{key} cannot change in the middle of a run").format(key=key),
+            _("Start a new run with it: `nsmc-tui train RUN/config.toml --set {key}=…`.").format(key=key),
+            key=key,
+        )
+    if effective_batch(after) != effective_batch(before):
+        raise ConfigError(
+            _("a step would learn from {new} reviews instead of {old}").format(
+                new=effective_batch(after), old=effective_batch(before)
+            ),
+            _("Keep batch × accumulation × processes × nodes as it was, so that steps mean the same."),
+            key="train.per_device_train_batch_size",
+        )
+    return after
+
+
+def _at_end(config: RunConfig, step: int, max_steps: int, before: RunConfig) -> bool:
+    longer = config.train.max_steps > step or (
+        config.train.max_steps < 0 and config.train.num_train_epochs > before.train.num_train_epochs
+    )
+    return max_steps > 0 and step >= max_steps and not longer
+
+
+def prepare(run_dir: Path, sets: list[tuple[list[str], Any]], step: int | None = None) -> int:
+    """Check a run, its checkpoint and the changes, and write its config; the step it goes on from.
+
+    Raises ResumeError when the run is alive, has reached its end, or lacks state to go on from; ConfigError for
+    changes that cannot be made.
+    """
+    run = load_run(run_dir)
+    if run.live:
+        raise ResumeError(
+            _("{run} is {state}: it cannot be resumed").format(run=run.id, state=formats.state(run.state)),
+            _("`nsmc-tui watch {run}` follows it; `nsmc-tui control {run} continue` ends a pause.").format(run=run.id),
+        )
+    before = config_file.load(run_dir / CONFIG_FILE)
+    after = changed_config(before, sets)
+    chosen = checkpoints.choose(run_dir, step)
+    start = chosen.step if chosen is not None else 0
+    if run.state == "finished" and chosen is None:
+        raise ResumeError(
+            _("{run} has finished and keeps no checkpoint").format(run=run.id),
+            _("Start a new run from its model: `nsmc-tui train --model {path}`.").format(path=run_dir / "model"),
+        )
+    if run.state == "finished" and _at_end(after, start, run.max_steps, before):
+        raise ResumeError(
+            _("{run} has finished: there is nothing left to train").format(run=run.id),
+            _("Train longer: `nsmc-tui resume {run} --set train.num_train_epochs={epochs:g}`.").format(
+                run=run.id, epochs=before.train.num_train_epochs + 1
+            ),
+        )
+    if after != before:
+        existing = (run_dir / CONFIG_FILE).read_text(encoding="utf-8")
+        write_atomically(run_dir / CONFIG_FILE, config_file.dumps(after, existing))
+    return start
+
+
+def resume(run_dir: Path, sets: list[tuple[list[str], Any]], step: int | None = None) -> int:
+    """Start a worker that goes on with the run; the step it goes on from. Raises as `prepare` does, or RunError."""
+    start = prepare(run_dir, sets, step)
+    status = read_status(run_dir)
+    status.update(
+        state="queued", pid=None, pid_start=None, phase="", eta=None, error="", hint="", step=start, updated=time.time()
+    )
+    write_status(run_dir, status)
+    start_worker(run_dir, "--resume", *([str(step)] if step is not None else []))
+    return start

@@ -1,0 +1,315 @@
+"""`Trainer` for reviews: batches from Arrow, exact losses, whole checkpoints, prompt evaluation, memory that fits.
+
+Heavy: imported by the worker and what measures it.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+from transformers import Trainer
+from transformers.trainer_utils import speed_metrics
+
+from core import checkpoints, metrics
+from core.batches import BatchPlan, TokenTable, as_is
+from core.errors import DiskFullError
+from core.failures import is_disk_full
+from core.feeding import Feeder
+from core.i18n import gettext as _
+from core.loss_log import LossLog
+from core.memory import MemoryFigures, OutOfMemory, let_go
+from core.predicting import predict
+from core.ranks import Ranks
+
+
+class Monitor(Protocol):
+    """What a `ReviewTrainer` tells of itself besides Trainer's own callbacks."""
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the user has stopped the run: then its last checkpoint is all that it has."""
+
+    def after_step(self, trainer: ReviewTrainer, grad_norm: Any, learning_rate: float | None) -> None:
+        """An optimizer step is done, and the flags of `trainer.control` are settled."""
+
+    def alert(self, level: str, code: str, message: str, hint: str = "") -> None:
+        """Something the user should know."""
+
+
+class ReviewTrainer(Trainer):
+    """`Trainer` over `TokenTable`s.
+
+    What differs: `BatchPlan` makes the batches (also those of several ranks and by a token budget); the loss of
+    every step is kept exactly (`losses`); a batch that does not fit into the GPU's memory is taken in parts;
+    evaluation is sorted by length, uses no random numbers and can be left at any batch; a checkpoint is checked
+    for room before, forced to the disk before older ones go, and removed when it could not be written whole.
+    """
+
+    optimizer: Any
+    control: Any
+
+    def __init__(
+        self,
+        *args: Any,
+        ranks: Ranks,
+        monitor: Monitor | None = None,
+        max_tokens: int | None = None,
+        save_limit: int = 0,
+        halve: bool = True,
+        groups: Callable[[ReviewTrainer], list[dict[str, Any]] | None] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.ranks = ranks
+        self.monitor = monitor
+        self.max_tokens = max_tokens
+        self.save_limit = save_limit
+        self.halve = halve
+        self.groups = groups
+        self.losses = LossLog(ranks)
+        self.parts = 1
+        self.feeder = Feeder(self.args.device)
+        self._step_batches: list[dict[str, torch.Tensor]] = []
+        self._step = -1
+        self._saved_best: tuple[float | None, int | None] = (None, None)
+
+    # -- batches -----------------------------------------------------------------------------------------------
+
+    def plan(self) -> BatchPlan:
+        """The batches of this rank."""
+        assert isinstance(self.train_dataset, TokenTable)
+        args = self.args
+        return BatchPlan(
+            self.train_dataset.lengths,
+            str(args.train_sampling_strategy),
+            args.train_batch_size,
+            accumulation=args.gradient_accumulation_steps,
+            world=self.ranks.world,
+            rank=self.ranks.rank,
+            seed=args.data_seed if args.data_seed is not None else args.seed,
+            max_tokens=self.max_tokens,
+            drop_last=args.dataloader_drop_last,
+        )
+
+    def get_train_dataloader(self) -> DataLoader:
+        """A loader of whole batches; ranks are told apart by the plan, not by accelerate."""
+        self.batch_plan = self.plan()
+        args = self.args
+        return DataLoader(
+            self.train_dataset,
+            batch_sampler=self.batch_plan,
+            collate_fn=as_is,
+            num_workers=args.dataloader_num_workers,
+            pin_memory=args.dataloader_pin_memory,
+            persistent_workers=args.dataloader_persistent_workers,
+            prefetch_factor=args.dataloader_prefetch_factor,
+        )
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """Trainer's optimizer, over parameter groups of ours where layers learn at different rates."""
+        groups = self.groups(self) if self.groups is not None and self.optimizer is None else None
+        if groups is None:
+            return super().create_optimizer(*([] if model is None else [model]))
+        kind, settings = self.get_optimizer_cls_and_kwargs(self.args, self.model)
+        self.optimizer = kind(groups, **settings)
+        return self.optimizer
+
+    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> tuple[list[Any], Any]:
+        """The batches of one optimizer step, already on the device, and how many reviews they hold on all ranks."""
+        batches = self.feeder.take(epoch_iterator, num_batches)
+        return batches, self._get_num_items_in_batch(batches, device)
+
+    # -- steps -------------------------------------------------------------------------------------------------
+
+    def training_step(self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Forward and backward of one batch, in parts where the GPU's memory has proved too small."""
+        step = self.state.global_step
+        if step != self._step:
+            self._step, self._step_batches = step, []
+        self._step_batches.append(inputs)
+        with OutOfMemory() as memory:
+            loss = self._in_parts(model, inputs, *args, **kwargs)
+        if memory.error is not None:
+            loss = self._again(model, memory.error, *args, **kwargs)
+        self.losses.add(step + 1, loss)
+        return loss
+
+    def _in_parts(self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> torch.Tensor:
+        rows = len(inputs["labels"])
+        size = -(-rows // self.parts)
+        total: torch.Tensor | None = None
+        for start in range(0, rows, size):
+            part = {name: tensor[start : start + size] for name, tensor in inputs.items()}
+            loss = super().training_step(model, part, *args, **kwargs)
+            # The loss is a share of the whole step's: parts add up, and so do their gradients.
+            total = loss if total is None else total + loss
+        assert total is not None
+        return total
+
+    def _again(self, model: torch.nn.Module, error: BaseException, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Redo this optimizer step's batches in halves until they fit. Raises `error` when they cannot be halved."""
+        largest = max(len(batch["labels"]) for batch in self._step_batches)
+        while self.halve and self.ranks.alone and self.parts < largest:
+            self.parts *= 2
+            let_go()
+            # What the failed attempt has added to the gradients cannot be told apart: the step begins again.
+            model.zero_grad()
+            with OutOfMemory() as memory:
+                loss = [self._in_parts(model, batch, *args, **kwargs) for batch in self._step_batches][-1]
+            if memory.error is None:
+                if self.monitor is not None:
+                    self.monitor.alert(
+                        "warning",
+                        "out_of_memory",
+                        _("out of GPU memory at step {step}: batches of {batch} are taken in {parts} parts").format(
+                            step=self.state.global_step + 1, batch=largest, parts=self.parts
+                        ),
+                        _(
+                            "The result stays the same, steps take longer. The next run: "
+                            "train.per_device_train_batch_size = {half}, train.gradient_accumulation_steps = {more}."
+                        ).format(
+                            half=max(1, self.args.per_device_train_batch_size // self.parts),
+                            more=self.args.gradient_accumulation_steps * self.parts,
+                        ),
+                    )
+                return loss
+        raise error
+
+    def _maybe_log_save_evaluate(
+        self, tr_loss: Any, grad_norm: Any, model: Any, trial: Any, *args: Any, **kwargs: Any
+    ) -> None:
+        control = self.control
+        if self.monitor is not None:
+            self.monitor.after_step(self, grad_norm, kwargs.get("learning_rate"))
+        given = (tr_loss, grad_norm, model, trial, *args)
+        if not (control.should_training_stop and control.should_save and control.should_evaluate):
+            super()._maybe_log_save_evaluate(*given, **kwargs)
+            return
+        # The run ends here. What was learned is safe on the disk before anything else takes time.
+        control.should_evaluate = False
+        super()._maybe_log_save_evaluate(*given, **kwargs)
+        control.should_log, control.should_save, control.should_evaluate = False, False, True
+        super()._maybe_log_save_evaluate(*given, **kwargs)
+        self._note_best()
+
+    def _note_best(self) -> None:
+        """Write into a checkpoint that is there already that it has proved to be the best."""
+        path = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
+        if self.state.best_global_step != self.state.global_step or not path.is_dir():
+            return
+        self.state.best_model_checkpoint = str(path)
+        if self.args.should_save:
+            temporary = path / f".{checkpoints.STATE_FILE}.tmp"
+            self.state.save_to_json(str(temporary))
+            os.replace(temporary, path / checkpoints.STATE_FILE)
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """Trainer's log, its loss replaced by the exact mean of the steps since the last one."""
+        if "loss" in logs:
+            logs["loss"] = self.losses.take_window()
+        super().log(logs, *args, **kwargs)
+
+    # -- evaluation --------------------------------------------------------------------------------------------
+
+    def logits(self, reviews: TokenTable) -> np.ndarray:
+        """Logits (N × 2, float32) of `reviews` in their order; callbacks hear of every batch."""
+        model = self.accelerator.unwrap_model(self.model)
+        if next(model.parameters()).device != self.args.device:
+            self._move_model_to_device(model, self.args.device)
+        full = torch.bfloat16 if self.args.bf16_full_eval else torch.float16 if self.args.fp16_full_eval else None
+        if full is not None and not self.is_in_train:
+            model.to(full)
+
+        def on_batch(done: int, total: int) -> None:
+            self.callback_handler.eval_dataloader = range(total)
+            self.control = self.callback_handler.on_prediction_step(self.args, self.state, self.control)
+
+        return predict(
+            model,
+            reviews,
+            self.args.eval_batch_size,
+            autocast=self.accelerator.autocast,
+            on_batch=on_batch,
+            ranks=self.ranks,
+        )
+
+    def evaluate(
+        self, eval_dataset: TokenTable | None = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float]:
+        """Trainer's `evaluate`: the guide's metrics, macro F1 and the loss, logged and told to callbacks."""
+        reviews = self.eval_dataset if eval_dataset is None else eval_dataset
+        assert isinstance(reviews, TokenTable)
+        logits, measured = self.measured_logits(reviews, metric_key_prefix)
+        found = metrics.scores(reviews.labels, logits.argmax(axis=-1))
+        loss = float(metrics.losses(logits, reviews.labels).mean())
+        result = {f"{metric_key_prefix}_{name}": value for name, value in {"loss": loss, **found}.items()}
+        result.update(measured)
+        self.log(result)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, result)
+        return result
+
+    def measured_logits(self, reviews: TokenTable, prefix: str) -> tuple[np.ndarray, dict[str, float]]:
+        """Logits of `reviews` in their order, and `<prefix>_runtime`, `_samples_per_second`, memory figures."""
+        memory = MemoryFigures(prefix)
+        begun = time.time()
+        logits = self.logits(reviews)
+        steps = math.ceil(len(reviews) / (self.args.eval_batch_size * self.ranks.world))
+        measured = dict(speed_metrics(prefix, begun, num_samples=len(reviews), num_steps=steps))
+        return logits, {**measured, **memory.figures()}
+
+    # -- checkpoints -------------------------------------------------------------------------------------------
+
+    def checkpoint_bytes(self) -> int:
+        """About what a checkpoint takes on disk: weights, and the optimizer's two moments of what learns."""
+        model = self.accelerator.unwrap_model(self.model)
+        weights = sum(p.numel() * p.element_size() for p in model.parameters())
+        learning = sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
+        return weights + (0 if self.args.save_only_model else 2 * learning)
+
+    def _save_checkpoint(self, model: Any, trial: Any = None) -> None:
+        folder = Path(str(self.args.output_dir))
+        path = folder / f"checkpoint-{self.state.global_step}"
+        # What is not at a logging step yet has to be in the checkpoint, or resuming would forget it.
+        self.losses.settle()
+        try:
+            if self.args.should_save:
+                folder.mkdir(parents=True, exist_ok=True)
+                checkpoints.check_room(folder, self.checkpoint_bytes())
+            super()._save_checkpoint(model, trial)
+            if self.args.should_save:
+                checkpoints.sync(path)
+        except Exception as error:
+            if not is_disk_full(error, folder):
+                raise
+            if path.is_dir():
+                shutil.rmtree(path)
+            self._without_room(error)
+            return
+        self._saved_best = (self.state.best_metric, self.state.best_global_step)
+        # Every rank's random state is on the disk before the checkpoint counts, and older ones go.
+        self.ranks.wait()
+        if self.args.should_save:
+            checkpoints.rotate(folder, self.save_limit, self.state.best_model_checkpoint)
+
+    def _without_room(self, error: Exception) -> None:
+        """A checkpoint did not fit on the disk: training is worth more than it, unless the run stops with it."""
+        reason = error if isinstance(error, DiskFullError) else DiskFullError(
+            _("the disk is full: {reason}").format(reason=str(error).splitlines()[0]),
+            _("Free room or lower train.save_total_limit; the last whole checkpoint is kept."),
+        )  # fmt: skip
+        if not self.ranks.alone or self.monitor is None or self.monitor.stopping:
+            raise reason from error
+        if self.state.best_global_step == self.state.global_step:
+            # A best model that is nowhere on the disk must not keep a later one from being saved.
+            self.state.best_metric, self.state.best_global_step = self._saved_best
+        self.control.should_save = False
+        self.monitor.alert("error", "disk_full", reason.message, reason.hint)

@@ -1,0 +1,138 @@
+"""The benchmarks run, as small as can be and without textual, rich or click; their figures are not judged."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core import data, models
+from core.config import DataConfig
+
+ROOT = Path(__file__).resolve().parents[2]
+BENCHMARKS = ROOT / "benchmarks"
+SIZES = {
+    "train_throughput.py": ("--reviews", "64", "--held-out", "64"),
+    "eval_throughput.py": ("--held-out", "200"),
+    "overhead.py": ("--reviews", "96"),
+    "cold_start.py": ("--reviews", "200", "--model", "tiny"),
+    "memory.py": ("--reviews", "1200", "--held-out", "64", "--steps", "2"),
+}
+
+# As if only `core` were installed: in the benchmark and in every process it starts.
+WITHOUT_SCREENS = """
+from importlib.machinery import PathFinder
+
+found = PathFinder.find_spec
+
+def find_spec(name, path=None, target=None):
+    if name.partition(".")[0] in ("textual", "textual_plotext", "plotext", "rich", "click"):
+        return None
+    return found(name, path, target)
+
+PathFinder.find_spec = staticmethod(find_spec)
+"""
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment whose Pythons find no screen library."""
+    directory = tmp_path_factory.mktemp("site")
+    (directory / "sitecustomize.py").write_text(WITHOUT_SCREENS, encoding="utf-8")
+    return {**os.environ, "PYTHONPATH": str(directory), "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Preset tiny with random weights in a directory: both sides start from it."""
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    splits = data.load_splits(DataConfig(source="sample"))
+    tokenizer = models.preset_tokenizer(splits.train, splits.fingerprint)
+    torch.manual_seed(0)
+    made = AutoModelForSequenceClassification.from_config(models.preset_config("tiny", tokenizer, {}))
+    directory = tmp_path_factory.mktemp("model")
+    made.save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def outputs(environment: dict[str, str], model: Path) -> dict[str, str]:
+    """What each benchmark prints. All at once: most of their time is importing torch in fresh processes."""
+    running = {}
+    for script, sizes in SIZES.items():
+        options = ["--data", "sample", "--repeat", "1", *sizes]
+        if "--model" not in sizes:
+            options += ["--model", str(model)]
+        running[script] = subprocess.Popen(
+            [sys.executable, str(BENCHMARKS / script), *options],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    printed = {}
+    for script, process in running.items():
+        output, errors = process.communicate(timeout=500)
+        assert process.returncode == 0, f"{script}: {errors}"
+        printed[script] = output
+    return printed
+
+
+def cells(output: str, row: str) -> list[str]:
+    """The cells of the table's row that begins with `row`."""
+    line = next(line for line in output.splitlines() if line.startswith(f"| {row} |"))
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_screens_are_out_of_reach_in_these_tests(environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import textual"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert "ModuleNotFoundError: No module named 'textual'" in done.stderr
+
+
+@pytest.mark.slow
+def test_training_speed_and_accuracy_of_both_sides(outputs: dict[str, str]) -> None:
+    output = outputs["train_throughput.py"]
+    assert float(cells(output, "guide")[1]) > 0
+    assert float(cells(output, "nsmc-tui")[1]) > 0
+    assert re.search(r"Accuracy, ours − guide: [+-]\d+\.\d\d points", output)
+
+
+@pytest.mark.slow
+def test_both_sides_predict_the_same_with_the_same_weights(outputs: dict[str, str]) -> None:
+    output = outputs["eval_throughput.py"]
+    assert cells(output, "guide")[-1] == cells(output, "nsmc-tui")[-1]
+    assert "Accuracy, ours − guide: +0.000 points" in output
+
+
+@pytest.mark.slow
+def test_overhead_is_that_of_a_run_somebody_watches(outputs: dict[str, str]) -> None:
+    output = outputs["overhead.py"]
+    assert float(cells(output, "plain Trainer")[1]) > 0
+    assert float(cells(output, "worker alone")[1]) > 0
+    # Without textual the watcher is not the app, and the row says so.
+    assert float(cells(output, "worker, watched by a reader of the events")[1]) > 0
+
+
+@pytest.mark.slow
+def test_a_start_is_timed_twice(outputs: dict[str, str]) -> None:
+    for row in ("first start", "second start"):
+        begins, told = (float(cells(outputs["cold_start.py"], row)[place]) for place in (1, -1))
+        assert 0 < begins < told
+
+
+@pytest.mark.slow
+def test_memory_of_both_sides_is_told(outputs: dict[str, str]) -> None:
+    output = outputs["memory.py"]
+    for row in ("guide", "worker, first time", "worker, again", "worker, 1000 reviews"):
+        # No process with torch in it needs less than this.
+        assert float(cells(output, row)[1]) > 100
+    assert "1200 reviews above 1000" in output

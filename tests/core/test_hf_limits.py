@@ -1,0 +1,249 @@
+"""Settings that would be ignored, turned into nothing or fail late are refused before anything is started."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from core import config_file, hf_limits
+from core.errors import ConfigError
+
+BAD: list[tuple[str, Any]] = [
+    ("logging_steps", 0),
+    ("logging_steps", -5),
+    ("logging_steps", 1.5),
+    ("save_steps", 0),
+    ("save_steps", -1),
+    ("save_steps", 2.5),
+    ("eval_steps", 0),
+    ("eval_steps", -3),
+    ("eval_steps", 10.5),
+    ("eval_delay", -1),
+    ("eval_accumulation_steps", 0),
+    ("eval_accumulation_steps", -1),
+    ("max_steps", 0),
+    ("max_steps", -2),
+    ("warmup_steps", 1.5),
+    ("warmup_steps", -1),
+    ("adam_beta1", 1.0),
+    ("adam_beta1", -0.1),
+    ("adam_beta2", 2),
+    ("adam_epsilon", 0),
+    ("adam_epsilon", -1e-8),
+    ("adam_epsilon", "1e-8"),
+    ("seed", -1),
+    ("seed", None),
+    ("seed", 2**32),
+    ("data_seed", -1),
+    ("data_seed", 2**32),
+    ("dataloader_num_workers", -1),
+    ("dataloader_prefetch_factor", 0),
+    ("neftune_noise_alpha", -1.0),
+    ("neftune_noise_alpha", 0),
+    ("torch_empty_cache_steps", 0),
+    ("torch_empty_cache_steps", -4),
+    ("include_num_input_tokens_seen", "foo"),
+    ("train_sampling_strategy", "foo"),
+    ("report_to", "tensorbord"),
+    ("report_to", ["tensorboard", "nothing"]),
+    ("log_level", "loud"),
+    ("log_level_replica", "quiet"),
+    ("auto_find_batch_size", True),
+    ("enable_jit_checkpoint", True),
+    ("ignore_data_skip", True),
+    ("restore_callback_states_from_checkpoint", True),
+    ("skip_memory_metrics", False),
+    ("average_tokens_across_devices", False),
+    ("eval_do_concat_batches", False),
+    ("length_column_name", "chars"),
+    ("gradient_accumulation_steps", 0),
+    ("gradient_accumulation_steps", -2),
+    ("num_train_epochs", 0),
+    ("num_train_epochs", -1),
+    ("learning_rate", "fast"),
+    ("learning_rate", 0),
+    ("max_grad_norm", -1),
+    ("weight_decay", -0.01),
+    ("label_smoothing_factor", 5),
+    ("per_device_train_batch_size", 0),
+    ("save_total_limit", -1),
+    ("class_weights", "1"),
+    ("class_weights", "high, low"),
+    ("layer_lr_decay", 0),
+    ("layer_lr_decay", 1.1),
+    ("num_train_epochs", math.inf),
+    ("num_train_epochs", math.nan),
+    ("learning_rate", math.nan),
+    ("weight_decay", math.nan),
+    ("max_grad_norm", math.inf),
+    ("warmup_steps", math.inf),
+    ("adam_epsilon", math.nan),
+    ("logging_steps", math.inf),
+    ("neftune_noise_alpha", math.nan),
+    ("early_stopping_threshold", math.inf),
+]
+GOOD: list[tuple[str, Any]] = [
+    ("logging_steps", 1),
+    ("logging_steps", 0.1),
+    ("logging_steps", 50.0),
+    ("save_steps", 500),
+    ("eval_steps", 0.25),
+    ("eval_delay", 0),
+    ("eval_accumulation_steps", 1),
+    ("max_steps", -1),
+    ("max_steps", 1),
+    ("warmup_steps", 0),
+    ("warmup_steps", 0.06),
+    ("warmup_steps", 500.0),
+    ("adam_beta1", 0),
+    ("adam_beta2", 0.98),
+    ("adam_epsilon", 1e-6),
+    ("seed", 2**32 - 1),
+    ("data_seed", 0),
+    ("dataloader_num_workers", 0),
+    ("dataloader_num_workers", 2),
+    ("neftune_noise_alpha", 5),
+    ("torch_empty_cache_steps", 100),
+    ("include_num_input_tokens_seen", "non_padding"),
+    ("include_num_input_tokens_seen", True),
+    ("report_to", "none"),
+    ("report_to", "tensorboard"),
+    ("report_to", ["tensorboard", "wandb"]),
+    ("report_to", "all"),
+    ("log_level", "info"),
+    ("auto_find_batch_size", False),
+    ("enable_jit_checkpoint", False),
+    ("ignore_data_skip", False),
+    ("restore_callback_states_from_checkpoint", False),
+    ("skip_memory_metrics", True),
+    ("average_tokens_across_devices", True),
+    ("eval_do_concat_batches", True),
+    ("length_column_name", "length"),
+    ("learning_rate", "2e-5"),
+    ("save_only_model", True),
+    ("push_to_hub", True),
+    ("dataloader_drop_last", True),
+]
+
+
+@pytest.mark.parametrize(("field", "value"), BAD)
+def test_values_without_their_effect_are_refused(field: str, value: Any) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config_file.validate({"train": {field: value}}, "mine.toml")
+    assert caught.value.key == f"train.{field}"
+    assert caught.value.file == "mine.toml"
+    assert field in caught.value.message
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(("field", "value"), GOOD)
+def test_values_with_an_effect_are_taken(field: str, value: Any) -> None:
+    config = config_file.validate({"train": {field: value}})
+    assert config_file.validate(config_file.plain(config)) == config
+
+
+def test_every_limit_has_a_bad_and_a_good_value_above() -> None:
+    fields = {limit.field for limit in hf_limits.LIMITS}
+    assert fields <= {field for field, _value in BAD}
+    assert fields - {"dataloader_prefetch_factor"} <= {field for field, _value in GOOD}
+
+
+def test_reporters_are_those_of_the_installed_transformers() -> None:
+    from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
+
+    assert hf_limits.reporters() == tuple(INTEGRATION_TO_CALLBACK)
+
+
+def test_log_levels_are_those_of_the_installed_transformers() -> None:
+    from transformers.training_args import trainer_log_levels
+
+    assert hf_limits.log_levels() == tuple(trainer_log_levels)
+
+
+def test_other_sections_take_no_infinity() -> None:
+    for section, field in (("launch", "stop_at_epoch"), ("launch", "device_interval")):
+        with pytest.raises(ConfigError) as caught:
+            config_file.validate({section: {field: math.inf}})
+        assert caught.value.key == f"{section}.{field}"
+
+
+STEPS = {"eval_strategy": "steps", "save_strategy": "steps", "load_best_model_at_end": True}
+TOGETHER: list[tuple[dict[str, dict[str, Any]], str]] = [
+    ({"train": {"fp16": True, "bf16": True}}, "train.fp16"),
+    ({"train": {"fp16_full_eval": True, "bf16_full_eval": True}}, "train.fp16_full_eval"),
+    ({"train": {"fp16": True}, "launch": {"device": "cpu"}}, "train.fp16"),
+    ({"train": {"tf32": True}, "launch": {"device": "cpu"}}, "train.tf32"),
+    ({"train": {"use_cpu": True}, "launch": {"device": "cuda"}}, "train.use_cpu"),
+    ({"train": {**STEPS, "eval_steps": 200, "save_steps": 300}}, "train.save_steps"),
+    ({"train": {**STEPS, "eval_steps": 300}}, "train.save_steps"),
+    ({"train": {**STEPS, "logging_steps": 300}}, "train.save_steps"),
+    ({"train": {**STEPS, "eval_steps": 0.1, "save_steps": 0.25}}, "train.save_steps"),
+    ({"train": {"metric_for_best_model": "accuracy", "greater_is_better": False}}, "train.greater_is_better"),
+    ({"train": {"metric_for_best_model": "loss", "greater_is_better": True}}, "train.greater_is_better"),
+    ({"train": {"lr_scheduler_type": "reduce_lr_on_plateau", "eval_strategy": "no"}}, "train.lr_scheduler_type"),
+    ({"train": {"dataloader_prefetch_factor": 4}}, "train.dataloader_prefetch_factor"),
+    ({"train": {"dataloader_persistent_workers": True}}, "train.dataloader_persistent_workers"),
+    ({"train": {"dataloader_multiprocessing_context": "fork"}}, "train.dataloader_multiprocessing_context"),
+    ({"train": {"max_tokens": 4096, "train_sampling_strategy": "random"}}, "train.max_tokens"),
+    ({"train": {"max_tokens": 64}, "data": {"max_length": 128}}, "train.max_tokens"),
+    ({"train": {"early_stopping_patience": 2, "eval_strategy": "no"}}, "train.early_stopping_patience"),
+    ({"train": {"early_stopping_patience": 2}, "data": {"dev_size": 0}}, "train.early_stopping_patience"),
+    ({"train": {"early_stopping_threshold": 0.01}}, "train.early_stopping_threshold"),
+    ({"train": {"layer_lr_decay": 0.9, "optim": "galore_adamw"}}, "train.layer_lr_decay"),
+    ({"train": {"layer_lr_decay": 0.9}, "model": {"freeze": "encoder"}}, "train.layer_lr_decay"),
+    ({"launch": {"nodes": 2}}, "launch.nodes"),
+    ({"launch": {"processes": 3, "device": "0,1"}}, "launch.processes"),
+]
+FITTING: list[dict[str, dict[str, Any]]] = [
+    {"train": {"bf16": True, "tf32": True}},
+    {"train": {"bf16": True}, "launch": {"device": "cpu"}},
+    {"train": {"use_cpu": True}},
+    {"train": {**STEPS, "eval_steps": 100, "save_steps": 300}},
+    {"train": {**STEPS, "eval_steps": 0.1, "save_steps": 0.3}},
+    {"train": {**STEPS, "save_steps": 500}},
+    {"train": {**STEPS, "save_strategy": "best", "eval_steps": 300}},
+    {"train": {"eval_strategy": "steps", "save_strategy": "steps", "load_best_model_at_end": False, "eval_steps": 300}},
+    {"train": {"metric_for_best_model": "loss", "greater_is_better": False}},
+    {"train": {"metric_for_best_model": "f1", "greater_is_better": True}},
+    {"train": {"dataloader_prefetch_factor": 4, "dataloader_num_workers": 2}},
+    {"train": {"max_tokens": 128}, "data": {"max_length": 128}},
+    {"train": {"early_stopping_patience": 2, "early_stopping_threshold": 0.01}},
+    {"train": {"layer_lr_decay": 0.9}, "model": {"freeze": "2"}},
+    {"launch": {"nodes": 2, "rdzv_endpoint": "gpu1:29500"}},
+    {"launch": {"processes": 2, "device": "0,1"}},
+    {"launch": {"processes": 2, "device": "cpu"}},
+]
+
+
+@pytest.mark.parametrize(("values", "key"), TOGETHER)
+def test_settings_that_do_not_go_together_are_refused(values: dict[str, Any], key: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config_file.validate(values, "mine.toml")
+    assert caught.value.key == key
+    assert caught.value.file == "mine.toml"
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("values", FITTING)
+def test_settings_that_go_together_are_taken(values: dict[str, Any]) -> None:
+    config_file.validate(values)
+
+
+@pytest.mark.parametrize("evaluate", [100, 300, 0.1, 0.2, 0.3])
+@pytest.mark.parametrize("save", [100, 300, 450, 0.3, 0.25, 0.5])
+def test_intervals_are_refused_just_where_transformers_refuses_them(evaluate: float, save: float) -> None:
+    from transformers import TrainingArguments
+
+    values = {**STEPS, "eval_steps": evaluate, "save_steps": save}
+
+    def takes(build: Any) -> bool:
+        try:
+            build()
+        except (ValueError, ConfigError):
+            return False
+        return True
+
+    theirs = takes(lambda: TrainingArguments(use_cpu=True, **values))
+    assert takes(lambda: config_file.validate({"train": values})) is theirs
