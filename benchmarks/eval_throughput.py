@@ -5,8 +5,9 @@ Both sides predict the same test reviews with the same weights (random ones are 
 alternately. Ours is what the worker does, in the worker's environment; the guide runs in the user's own, and with
 `--equal-environments` once more in ours. Seconds are from the call to logits in the split's own order and scores. CPU
 seconds tell whether other work on the machine had a part in the ratio: with `--threads 1` theirs hardly depends on it.
-With `--slice` the guide pads the whole split, as in its own run, and works on the first reviews of it; without, it
-pads to the longest of those reviews only. The weights being the same, so must the predictions be, but for rounding.
+The guide pads to the longest review of the whole split, as its own run does, and works on the first reviews of it;
+with `--pad-reviews` it pads to the longest of those only. The weights being the same, so must the predictions be, but
+for rounding.
 
 `python benchmarks/eval_throughput.py [--held-out 16000] [--device cuda --model xlm-roberta-base-shape --bf16]`
 """
@@ -25,7 +26,9 @@ def main() -> None:
     parser = common.parser(__doc__, reviews=6_400, repeat=3)
     parser.add_argument("--held-out", type=int, default=16_000, help="test reviews")
     parser.add_argument("--equal-environments", action="store_true", help="also run the guide in our environment")
-    parser.add_argument("--slice", action="store_true", help="the guide pads as it does for the whole split")
+    parser.add_argument(
+        "--pad-reviews", action="store_true", help="the guide pads to the longest of these reviews, not of their split"
+    )
     options = parser.parse_args()
     common.set_threads(options)
     sides: dict[str, tuple[str, Any]] = {
@@ -46,7 +49,7 @@ def main() -> None:
             request = {"config": training.model_dump(mode="json"), "work": ["train"], "save": str(trained)}
             common.run_part("ours.py", request, common.product_environment(training), directory)
         config = common.make_config(options, trained, data=limits)
-        request = {"config": config.model_dump(mode="json"), "work": ["evaluate"], "slice": options.slice}
+        request = {"config": config.model_dump(mode="json"), "work": ["evaluate"], "slice": not options.pad_reviews}
         for _ in range(options.repeat):
             for name, (script, environment) in sides.items():
                 results[name].append(common.run_part(script, request, environment(config), directory))

@@ -61,6 +61,8 @@ class MonitorCallback(TrainerCallback, ExportableState):
         self._step_at = 0.0
         self._speed = 0.0
         self._due = False
+        self._told = False
+        self._idle = 0.0
         self._seen = {"reviews": 0, "tokens": 0, "padded": 0}
         self._nan_seen = False
         self._eval_done = 0
@@ -87,7 +89,7 @@ class MonitorCallback(TrainerCallback, ExportableState):
 
     def seconds(self) -> float:
         """Seconds spent in training by all lives of the run, without pauses."""
-        now = time.monotonic() - self._begun - self.paused_seconds if self._begun else 0.0
+        now = time.monotonic() - self._begun - self.paused_seconds - self._idle if self._begun else 0.0
         return self._earlier_seconds + now
 
     def state(self) -> dict[str, Any]:
@@ -159,8 +161,11 @@ class MonitorCallback(TrainerCallback, ExportableState):
         last_step = state.global_step >= state.max_steps or orders.stop
         if last_step and self._step_at - self._last < self._interval:
             # The last step is told too, and no faster than the others.
-            time.sleep(max(0.0, self._interval - (self._step_at - self._last)))
-        self._due = bool(due) or last_step
+            wait = max(0.0, self._interval - (self._step_at - self._last))
+            time.sleep(wait)
+            self._idle += wait
+        first = not self._told and state.global_step == self._last_step + 1
+        self._due = bool(due) or last_step or first
         return control
 
     def on_epoch_end(
@@ -187,7 +192,7 @@ class MonitorCallback(TrainerCallback, ExportableState):
         """Tell of the steps since the last event when it is time; their loss is the mean of all of them."""
         if not self._due:
             return
-        self._due = False
+        self._due, self._told = False, True
         state = trainer.state
         new = trainer.losses.take_new()
         now = time.monotonic()

@@ -20,6 +20,8 @@ from core.runs import CONFIG_FILE, create_run_dir, process_start, read_status, w
 
 LOG_FILE = "worker.log"
 CONTROL_FILE = "control.jsonl"
+BUSY_SPINS = "2000"
+BUSY_PERCENT = 25.0
 # What the head of a run with several ranks says for the machines that join it (`core.supervisor`).
 SUPERVISOR_FILE = "supervisor.json"
 
@@ -102,10 +104,10 @@ def worker_environment(config: RunConfig) -> dict[str, str]:
     )
     # CUDA numbers GPUs by speed unless told otherwise; the numbers that users see are the driver's.
     environment.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
-    # OpenMP's threads spin while they wait for each other: with a second busy process on the cores that makes a
-    # step many times slower. Spinning briefly costs little in either case (docs/performance.md).
-    if "OMP_WAIT_POLICY" not in environment:
-        environment.setdefault("GOMP_SPINCOUNT", "2000")
+    # OpenMP's threads spin while they wait for each other, which is quickest on cores of their own and makes a step
+    # many times slower beside any other busy process (docs/performance.md): there they soon sleep instead.
+    if "OMP_WAIT_POLICY" not in environment and (config.launch.device != "cpu" or machine_is_busy()):
+        environment.setdefault("GOMP_SPINCOUNT", BUSY_SPINS)
     if config.launch.offline:
         environment["HF_HUB_OFFLINE"] = "1"
     device = config.launch.device
@@ -120,6 +122,13 @@ def worker_environment(config: RunConfig) -> dict[str, str]:
         if emptiest is not None:
             environment["CUDA_VISIBLE_DEVICES"] = str(emptiest)
     return environment
+
+
+def machine_is_busy() -> bool:
+    """Whether others use a notable part of the cores at this moment (a look of a tenth of a second)."""
+    import psutil
+
+    return psutil.cpu_percent(interval=0.1) > BUSY_PERCENT
 
 
 def emptiest_gpu() -> int | None:

@@ -6,7 +6,10 @@ Heavy: torch is imported inside.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,18 +42,27 @@ def predict(
     device = next(model.parameters()).device
     batches = longest_first(reviews.lengths, batch_size)
     rounds = -(-len(batches) // ranks.world)
+    mine = batches[ranks.rank :: ranks.world]
     training = model.training
     model.eval()
-    rows, parts = [], []
-    try:
+
+    def forward(rows: np.ndarray) -> torch.Tensor:
+        # Both are properties of a thread.
         with torch.inference_mode(), autocast():
+            return _logits(model, reviews, rows, device)
+
+    parts: list[torch.Tensor] = []
+    try:
+        with _lanes(device) as lanes:
+            under_way: deque[Future[torch.Tensor]] = deque()
             for number in range(rounds):
                 if on_batch is not None:
                     on_batch(number, rounds)
-                mine = number * ranks.world + ranks.rank
-                if mine < len(batches):
-                    rows.append(batches[mine])
-                    parts.append(_logits(model, reviews, batches[mine], device))
+                if number < len(mine):
+                    under_way.append(lanes.submit(forward, mine[number]))
+                if len(under_way) > lanes.ahead:
+                    parts.append(under_way.popleft().result())
+            parts += [future.result() for future in under_way]
     finally:
         model.train(training)
     if on_batch is not None:
@@ -58,8 +70,53 @@ def predict(
     classes = int(getattr(model.config, "num_labels", 2))
     # One transfer at the end: the device is never waited for between batches.
     logits = torch.cat(parts).float().cpu().numpy() if parts else np.empty((0, classes), np.float32)
-    where = np.concatenate(rows) if rows else np.empty(0, np.int64)
+    where = np.concatenate(mine) if mine else np.empty(0, np.int64)
     return ranks.merge(where, logits, len(reviews))
+
+
+class _Here:
+    """Runs a call at once, in the calling thread: a GPU works through its queue by itself."""
+
+    ahead = 0
+
+    def submit(self, call: Callable[[np.ndarray], torch.Tensor], rows: np.ndarray) -> Future[torch.Tensor]:
+        done: Future[torch.Tensor] = Future()
+        done.set_result(call(rows))
+        return done
+
+
+class _Threads:
+    """Runs calls on a core each."""
+
+    def __init__(self, pool: ThreadPoolExecutor, cores: int) -> None:
+        self._pool = pool
+        self.ahead = 2 * cores
+
+    def submit(self, call: Callable[[np.ndarray], torch.Tensor], rows: np.ndarray) -> Future[torch.Tensor]:
+        return self._pool.submit(call, rows)
+
+
+@contextmanager
+def _lanes(device: torch.device) -> Iterator[_Here | _Threads]:
+    """Where batches are computed: on a CPU several at a time, a core for each.
+
+    Sorted reviews make small batches, whose products are too small to share among cores without waiting for each
+    other; whole batches need not wait at all. Work that is not begun when the caller leaves is dropped.
+    """
+    import torch
+
+    cores = torch.get_num_threads()
+    if device.type != "cpu" or cores == 1:
+        yield _Here()
+        return
+    # Threads take this number over when they first compute.
+    torch.set_num_threads(1)
+    pool = ThreadPoolExecutor(cores, thread_name_prefix="predict")
+    try:
+        yield _Threads(pool, cores)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        torch.set_num_threads(cores)
 
 
 def _logits(model: torch.nn.Module, reviews: TokenTable, rows: np.ndarray, device: torch.device) -> torch.Tensor:

@@ -73,10 +73,15 @@ class Preparation:
     def run(self, splits_wanted: tuple[str, ...] = SPLITS) -> Prepared:
         """Everything but the Trainer; only `splits_wanted` are tokenised."""
         self.progress("loading", 0, 0)
-        import transformers
+        gc.disable()
+        try:
+            import transformers
 
-        from core.training import build_arguments
-
+            from core.training import build_arguments
+        finally:
+            # Modules stay until the end: no collection has to look through their objects, now or later.
+            gc.freeze()
+            gc.enable()
         transformers.utils.logging.disable_progress_bar()
         # The cheap refusals first: nobody should wait for data to learn of a wrong argument.
         arguments = build_arguments(self.config, self.run_dir)

@@ -55,6 +55,7 @@ class ReviewTrainer(Trainer):
     """
 
     optimizer: Any
+    lr_scheduler: Any
     control: Any
 
     def __init__(
@@ -299,6 +300,14 @@ class ReviewTrainer(Trainer):
         self.ranks.wait()
         if self.args.should_save:
             checkpoints.rotate(folder, self.save_limit, self.state.best_model_checkpoint)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint is None or self.ranks.alone or self.args.device.type != "cpu":
+            super()._load_optimizer_and_scheduler(checkpoint)
+            return
+        # Several ranks on the CPU: Trainer loads to `cpu:0`, which torch before 2.12 does not know as a place.
+        for part, file in ((self.optimizer, "optimizer.pt"), (self.lr_scheduler, "scheduler.pt")):
+            part.load_state_dict(torch.load(Path(checkpoint) / file, map_location="cpu", weights_only=True))
 
     def _without_room(self, error: Exception) -> None:
         """A checkpoint did not fit on the disk: training is worth more than it, unless the run stops with it."""
