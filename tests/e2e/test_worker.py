@@ -249,14 +249,6 @@ def test_nan_loss_fails_with_reason_and_hint(tmp_path: Path) -> None:
         ({"model": {"preset": "tiny"}, "train": {"fp16": True}}, "config"),
         ({"data": {"source": "/no/such/data"}, "model": {"preset": "tiny"}}, "data"),
         ({"data": {"source": "hub"}, "model": {"preset": "tiny"}}, "offline"),
-        (
-            {
-                "data": {"source": "sample"},
-                "model": {"preset": "tiny"},
-                "train": {"eval_strategy": "steps", "eval_steps": 5, "save_strategy": "steps", "save_steps": 7},
-            },
-            "config",
-        ),
     ],
 )
 def test_what_cannot_be_found_fails_quickly_with_a_hint(tmp_path: Path, values: dict[str, Any], code: str) -> None:
