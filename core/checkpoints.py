@@ -104,13 +104,16 @@ def list_checkpoints(run_dir: Path, *, deep: bool = False) -> list[Checkpoint]:
     return [inspect(path, deep=deep) for path in sorted(found, key=lambda path: checkpoint_step(path) or 0)]
 
 
-def choose(run_dir: Path, step: int | None = None, *, deep: bool = False) -> Checkpoint | None:
+def choose(run_dir: Path, step: int | None = None, found: list[Checkpoint] | None = None) -> Checkpoint | None:
     """The checkpoint to resume from: the newest that is not broken, or that of `step`; None when there is none.
+
+    `found` are the run's checkpoints where they have been looked at already.
 
     Raises ResumeError when it lacks state without which training would go on differently, and when the one
     asked for is broken or not there.
     """
-    newest = list_checkpoints(run_dir, deep=deep)
+    every = list_checkpoints(run_dir) if found is None else found
+    newest = every
     if step is not None:
         newest = [checkpoint for checkpoint in newest if checkpoint.step == step]
         if not newest or newest[0].broken:
@@ -124,7 +127,7 @@ def choose(run_dir: Path, step: int | None = None, *, deep: bool = False) -> Che
         return None
     chosen = usable[-1]
     if chosen.missing:
-        earlier = [checkpoint.step for checkpoint in list_checkpoints(run_dir) if checkpoint.whole]
+        earlier = [checkpoint.step for checkpoint in every if checkpoint.whole]
         raise ResumeError(
             _("{checkpoint} has no {files}: training would start over with fresh state").format(
                 checkpoint=chosen.path.name, files=", ".join(chosen.missing)

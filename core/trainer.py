@@ -192,10 +192,11 @@ class ReviewTrainer(Trainer):
         if self.monitor is not None:
             self.monitor.after_step(self, grad_norm, kwargs.get("learning_rate"))
         given = (tr_loss, grad_norm, model, trial, *args)
-        if not (control.should_training_stop and control.should_save and control.should_evaluate):
+        stopping = self.monitor is not None and self.monitor.stopping
+        if not (stopping and control.should_save and control.should_evaluate):
             super()._maybe_log_save_evaluate(*given, **kwargs)
             return
-        # The run ends here. What was learned is safe on the disk before anything else takes time.
+        # The user ends the run here. What was learned is safe on the disk before anything else takes time.
         control.should_evaluate = False
         super()._maybe_log_save_evaluate(*given, **kwargs)
         control.should_log, control.should_save, control.should_evaluate = False, False, True
@@ -212,6 +213,9 @@ class ReviewTrainer(Trainer):
             temporary = path / f".{checkpoints.STATE_FILE}.tmp"
             self.state.save_to_json(str(temporary))
             os.replace(temporary, path / checkpoints.STATE_FILE)
+            checkpoints.rotate(path.parent, self.save_limit, str(path))
+        # Told once more, now as the best.
+        self.control = self.callback_handler.on_save(self.args, self.state, self.control)
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """Trainer's log, its loss replaced by the exact mean of the steps since the last one."""

@@ -63,6 +63,7 @@ class Worker:
         self.orders = Orders(run_dir, self.recorder, self.ranks)
         self.cut = False
         self.resumed_step = 0
+        self.resumed_epoch = 0.0
         self.figures: dict[str, int] = {}
 
     # -- the whole ---------------------------------------------------------------------------------------------
@@ -94,9 +95,12 @@ class Worker:
         """The checkpoint to go on from, and a word about those that were passed over."""
         if self.resume is None:
             return None
-        found = checkpoints.list_checkpoints(self.run_dir, deep=self.ranks.head)
-        chosen = checkpoints.choose(self.run_dir, None if self.resume == NEWEST else self.resume, deep=self.ranks.head)
-        self.resumed_step = chosen.step if chosen is not None else 0
+        # Every rank looks as closely: they have to choose the same one.
+        found = checkpoints.list_checkpoints(self.run_dir, deep=True)
+        chosen = checkpoints.choose(self.run_dir, None if self.resume == NEWEST else self.resume, found)
+        if chosen is not None:
+            self.resumed_step = chosen.step
+            self.resumed_epoch = float(checkpoints.state_of(chosen.path).get("epoch") or 0.0)
         for checkpoint in found:
             if checkpoint.broken:
                 self.recorder.alert(
@@ -237,10 +241,11 @@ class Worker:
 
     def _plan_end(self) -> None:
         """Where the config wants the run to stop, unless a resumed run has been there already."""
-        launch, done = self.config.launch, self.resumed_step
-        if launch.stop_at_step is not None and launch.stop_at_step > done:
+        launch = self.config.launch
+        if launch.stop_at_step is not None and launch.stop_at_step > self.resumed_step:
             self.orders.stop_at_step = launch.stop_at_step
-        self.orders.stop_at_epoch = launch.stop_at_epoch
+        if launch.stop_at_epoch is not None and launch.stop_at_epoch > self.resumed_epoch:
+            self.orders.stop_at_epoch = launch.stop_at_epoch
         self.recorder.update(stop_at_step=self.orders.stop_at_step, stop_at_epoch=self.orders.stop_at_epoch)
 
     def _warn_about_warmup(self, trainer: ReviewTrainer) -> None:
