@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from syrupy.assertion import SnapshotAssertion
 
 from core import config_file
 from core.i18n import set_language
 from core.launch import create_run, worker_environment
+from tests.tui.picture import PictureExtension
 
 # Imports inside functions make a first call slow; tests do not measure time.
 settings.register_profile("nsmc", deadline=None)
@@ -108,3 +110,9 @@ def run_cli(*arguments: str, runs: Path | None = None, timeout: float = 120) -> 
         check=False,
         stdin=subprocess.DEVNULL,
     )
+
+
+@pytest.fixture
+def snapshot(snapshot: SnapshotAssertion) -> SnapshotAssertion:
+    """syrupy's fixture, keeping each screen (`tests.tui.picture.picture`) as a text file of its own."""
+    return snapshot.use_extension(PictureExtension)
