@@ -4,31 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 from rich.text import Text
-from textual import on, work
 from textual.binding import BindingType
 from textual.containers import Container
-from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
 
-from core import control, formats
-from core.errors import NsmcTuiError
+from core import formats
 from core.i18n import N_
 from core.i18n import gettext as _
-from core.text import visible
-from tui.feed import NAN, RunFeed
+from tui.feed import NAN
 from tui.keymap import key
-from tui.screens.base import RunScreen
-from tui.screens.confirm import ConfirmScreen
+from tui.screens.monitor_orders import MonitorOrders
 from tui.series import Ema
 from tui.widgets.chart import Chart, Line
-from tui.widgets.top_bar import fit
+from tui.widgets.failure_card import FailureCard
+from tui.widgets.log_tail import LogTail
 
 TICK = 0.25
 SMOOTHING = (0.0, 0.6, 0.9, 0.97)
@@ -36,27 +31,12 @@ X_AXES = ("step", "epoch", "time")
 BAR = 32
 
 
-class OrderSent(Message):
-    """An order lies in the run's `control.jsonl`, or could not be put there."""
-
-    def __init__(self, action: str, order: str = "", error: NsmcTuiError | None = None) -> None:
-        super().__init__()
-        self.action = action
-        self.order = order
-        self.error = error
-
-
-class MonitorScreen(RunScreen):
+class MonitorScreen(MonitorOrders):
     """Watches a run live, a finished one at rest."""
 
     NAME = "monitor"
     CSS_PATH = "monitor.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        key("s", "stop", N_("Stop+save"), N_("Finish the step, save, evaluate, end"), show=True),
-        key("v", "order('evaluate')", N_("Evaluate now"), N_("Score the dev split at the next step"), show=True),
-        key("b", "order('save')", N_("Save now"), N_("Save a checkpoint at the next step")),
-        key("z", "pause", N_("Pause"), N_("Pause after the step, or go on"), show=True),
-        key("A", "abort", N_("Abort"), N_("End at once; nothing more is saved")),
         key("x", "x_axis", N_("x-axis"), N_("Step, epoch or time on the x-axis")),
         key("w", "smoothing", N_("Smoothing"), N_("Smoothing of the loss (EMA)"), show=True),
         key("enter", "enlarge", N_("Enlarge"), N_("The chosen chart alone, and back")),
@@ -65,23 +45,18 @@ class MonitorScreen(RunScreen):
             "e", "run_screen('evaluation')", N_("Evaluation"), N_("Scores and confusion matrix of this run"), show=True
         ),
     ]
-    ORDERS: ClassVar[frozenset[str]] = frozenset({"stop", "order", "pause", "abort"})
 
     def __init__(self, run_dir: Path) -> None:
         super().__init__(run_dir)
-        self._feed = RunFeed(run_dir)
         self._ema = Ema(SMOOTHING[2])
         self._x = 0
-        self._pending: dict[str, str] = {}
-        self._paused: bool | None = None
-        self._log_seen = -1
         self._was_live = False
         self._left = False
 
     def compose_body(self) -> Iterable[Widget]:
         """Progress, failure card, charts, log."""
         yield Static("", id="progress", markup=False)
-        yield Static("", id="failure", markup=False)
+        yield FailureCard(self.run_dir)
         with Container(id="charts"):
             yield Chart(_("loss"), "loss")
             yield Chart(_("memory"), "memory")
@@ -93,8 +68,8 @@ class MonitorScreen(RunScreen):
             for chart in (norm, speed):
                 chart.add_class("extra")
                 yield chart
-        yield Static(_("log"), id="log-title", markup=False)
-        yield Static("", id="log", markup=False)
+        yield Container(id="device")
+        yield LogTail()
 
     def on_mount(self) -> None:
         """Read what there is, then follow."""
@@ -104,11 +79,9 @@ class MonitorScreen(RunScreen):
         self.query_one("#loss").focus()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Orders only while there is a worker; the ways to the results when there are results."""
+        """The ways to the results when there are results."""
         run = self._feed.run
         live = run is not None and run.live
-        if action in self.ORDERS:
-            return live
         if action == "review":
             return not live and bool(run is not None and run.metrics)
         return super().check_action(action, parameters)
@@ -121,7 +94,7 @@ class MonitorScreen(RunScreen):
         if run is None or not self.is_current:
             return
         self.set_top(self.run_title, _("Monitor"), state=run.state)
-        self._settle_orders()
+        self.settle_orders()
         if changed or run.live:
             self._draw_progress()
         if changed:
@@ -202,31 +175,12 @@ class MonitorScreen(RunScreen):
             parts.append(formats.split_name(run.metric_split()))
         if run.silent:
             parts.append(_("silent for {time}").format(time=formats.duration(time.time() - run.updated)))
-        for action in self._pending.values():
-            waits = _("{order}: waits") if run.state == "paused" else _("{order}: sent")
-            parts.append(waits.format(order=formats.order(action)))
+        parts += self.orders_line()
         facts.append("   ".join(part for part in parts if part))
         self.query_one("#progress", Static).update(Text("\n").join([line, facts]))
 
     def _draw_failure(self) -> None:
-        run, failure = self._feed.run, self._feed.telemetry.failure
-        card = self.query_one("#failure", Static)
-        message = str(failure.get("message") or (run.error if run is not None else ""))
-        if run is None or run.state not in ("failed", "crashed") or not message:
-            card.display = False
-            return
-        hint = str(failure.get("hint") or run.hint)
-        error = self.app.theme_variables.get("error", "")
-        card.update(
-            Text.assemble(
-                (f"✗ {visible(message)}", error),
-                "\n",
-                (f"→ {visible(hint)}" if hint else "", ""),
-                "\n",
-                (visible(str(self.run_dir / "worker.log")), "dim"),
-            )
-        )
-        card.display = True
+        self.query_one(FailureCard).show(self._feed.run, self._feed.telemetry.failure)
 
     def _axis(self) -> tuple[list[float], Callable[[float], str]]:
         telemetry = self._feed.telemetry
@@ -302,84 +256,13 @@ class MonitorScreen(RunScreen):
         return self.query_one(f"#{name}", Chart)
 
     def _draw_log(self) -> None:
-        box = self.query_one("#log", Static)
-        width, height = max(20, self.size.width - 2), max(3, box.size.height or 6)
-        variables = self.app.theme_variables
-        tones = {"warning": variables.get("warning", ""), "error": variables.get("error", "")}
-        text = Text(no_wrap=True)
-        for index, (moment, level, message) in enumerate(list(self._feed.telemetry.log)[-height:]):
-            if index:
-                text.append("\n")
-            text.append(f"{datetime.fromtimestamp(moment):%H:%M:%S}  ", style="dim")
-            text.append(fit(visible(message), width - 10), style=tones.get(level, ""))
-        box.update(text)
+        self.query_one(LogTail).show(self._feed.telemetry.log)
 
-    def _settle_orders(self) -> None:
-        """Forget orders that were carried out; a pause that was asked for has come."""
-        telemetry, run = self._feed.telemetry, self._feed.run
-        for order, action in list(self._pending.items()):
-            step = telemetry.orders.get(order)
-            if step is None:
-                continue
-            paused = run is not None and run.state == "paused" and action in ("save", "evaluate")
-            if not paused:
-                del self._pending[order]
-        if run is not None and self._paused is not None and (run.state == "paused") == self._paused:
-            self._paused = None
-            self.refresh_bindings()
+    def draw_orders(self) -> None:
+        """The line of progress tells what becomes of orders."""
+        self._draw_progress()
 
     # -- keys --------------------------------------------------------------------------------------------------
-
-    def action_stop(self) -> None:
-        """Ask, then send `stop`."""
-        self._ask("stop", _("Stop this run?"), _("The step is finished, the model saved and evaluated."))
-
-    def action_abort(self) -> None:
-        """Ask, then send `abort`."""
-        self._ask("abort", _("Abort this run?"), _("It ends at once. What was not saved is lost."))
-
-    def _ask(self, action: str, question: str, detail: str) -> None:
-        if self._live():
-            self.app.push_screen(
-                ConfirmScreen(question, detail), lambda yes: self.action_order(action) if yes else None
-            )
-
-    def _live(self) -> bool:
-        run = self._feed.run
-        if run is not None and run.live:
-            return True
-        self.nsmc.say(_("This run is over: it takes no orders."), severity="warning")
-        return False
-
-    def action_pause(self) -> None:
-        """Pause, or go on."""
-        run = self._feed.run
-        # Until the state follows, the last wish counts: pressed twice, the key means both.
-        paused = self._paused if self._paused is not None else run is not None and run.state in ("paused", "pausing")
-        self._paused = not paused
-        self.action_order("continue" if paused else "pause")
-
-    def action_order(self, action: str) -> None:
-        """Send an order to the worker."""
-        if self._live():
-            self._send(action)
-
-    @work(thread=True, group="orders")
-    def _send(self, action: str) -> None:
-        try:
-            order = control.send_order(self.run_dir, action)
-        except NsmcTuiError as error:
-            self.post_message(OrderSent(action, error=error))
-        else:
-            self.post_message(OrderSent(action, order))
-
-    @on(OrderSent)
-    def _order_sent(self, event: OrderSent) -> None:
-        if event.error is not None:
-            self.nsmc.report(event.error)
-            return
-        self._pending[event.order] = event.action
-        self._draw_progress()
 
     def action_x_axis(self) -> None:
         """Next x-axis."""
