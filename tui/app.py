@@ -21,6 +21,7 @@ from textual.screen import Screen
 from core.errors import NsmcTuiError
 from core.i18n import N_
 from core.i18n import gettext as _
+from core.run_marks import RunMarks
 from core.settings import load_settings, save_setting
 from core.text import visible
 from tui.keymap import key, localise, own_bindings
@@ -43,6 +44,14 @@ class MachineRead(Message):
     def __init__(self, line: str) -> None:
         super().__init__()
         self.line = line
+
+
+class MarksNotKept(Message):
+    """The runs directory does not take the file with the marks."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__()
+        self.error = error
 
 
 class NsmcTuiApp(App[None]):
@@ -75,6 +84,7 @@ class NsmcTuiApp(App[None]):
         self.demo = demo
         self._first = (run, screen)
         self._early = early
+        self._marks: RunMarks | None = None
         self._inspector: InspectorClient | None = None
         self._machine = MachineReader()
         # Only themes that know our colours; Textual's ANSI themes have none that rich could draw.
@@ -180,6 +190,36 @@ class NsmcTuiApp(App[None]):
             self.push_screen(NewRunScreen(start_from))
 
     # -- shared by screens -------------------------------------------------------------------------------------
+
+    @property
+    def marks(self) -> RunMarks:
+        """Marked runs and baseline of this runs directory; call `keep_marks` after a change."""
+        if self._marks is None:
+            self._marks = RunMarks(self.runs_dir)
+        return self._marks
+
+    @property
+    def marked(self) -> list[Path]:
+        """The marked run directories, in the order in which they were marked."""
+        return list(self.marks.marked)
+
+    @property
+    def baseline(self) -> Path | None:
+        """The run directory that others are compared with, if one is pinned."""
+        return self.marks.baseline
+
+    @work(thread=True, group="marks")
+    def keep_marks(self) -> None:
+        """Write marks and baseline beside the runs, for the next start."""
+        try:
+            self.marks.save()
+        except OSError as error:
+            self.post_message(MarksNotKept(error))
+
+    @on(MarksNotKept)
+    def _marks_not_kept(self, event: MarksNotKept) -> None:
+        reason = event.error.strerror or event.error
+        self.say(_("the marks hold until you leave, they could not be kept: {reason}").format(reason=reason))
 
     @property
     def inspector(self) -> InspectorClient:
