@@ -48,9 +48,9 @@ async def test_the_cursor_reads_the_matrix() -> None:
         await pilot.press("down", "down", "right")
         assert heat_map.cursor == (2, 1)
         assert heat_map.readout == f"아니잖아 → 않지만  {heat.matrix[2, 1]:.3f}"
-        await pilot.press("G", "down")
+        await pilot.press("end", "down")
         assert heat_map.cursor == (3, 3)
-        await pilot.press("g", "left")
+        await pilot.press("home", "left")
         assert heat_map.cursor == (0, 0)
         for line in app.shown():
             assert cell_len(line) == heat_map.scrollable_content_region.width

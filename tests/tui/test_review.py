@@ -49,7 +49,7 @@ def opened(app: NsmcTuiApp) -> bool:
 
 
 def heated(app: NsmcTuiApp) -> bool:
-    return opened(app) and review_of(app).detail.heat is not None
+    return opened(app) and review_of(app).attention.heat is not None
 
 
 @pytest.mark.parametrize("lang", ["en", "ko"])
@@ -107,20 +107,20 @@ async def test_the_heat_is_the_row_of_the_classification_token(tmp_path: Path) -
             heads = slice(None) if head is None else slice(head, head + 1)
             matrix = attention[layers, heads].mean(axis=(0, 1))
             expected = word_weights(token_row(matrix, "cls", 0), places, count)
-            np.testing.assert_allclose(detail.heat.row, expected, atol=1e-6)
+            np.testing.assert_allclose(detail.attention.heat.row, expected, atol=1e-6)
             assert f"layer {'mean' if layer is None else layer}" in line(app, "legend")
             assert f"head {'mean' if head is None else head}" in line(app, "legend")
         await pilot.press("w")
-        assert len(detail.heat.units) == len(detail.inspection.tokens) - 2
+        assert len(detail.attention.heat.units) == len(detail.inspection.tokens) - 2
         assert "tokens" in line(app, "map-title")
         await pilot.press("x", "x")
-        assert len(detail.heat.units) == len(detail.inspection.tokens)
+        assert len(detail.attention.heat.units) == len(detail.inspection.tokens)
         assert "shown" in line(app, "scale")
         await pilot.press("m")
         assert "rollout" in line(app, "legend")
-        before = detail.choice
+        before = detail.attention.choice
         await pilot.press("h")
-        assert detail.choice == before
+        assert detail.attention.choice == before
 
 
 async def test_filter_sort_and_search(tmp_path: Path) -> None:
@@ -294,11 +294,12 @@ async def test_with_a_real_model_and_inspector(tmp_path: Path) -> None:
         await until(pilot, lambda: heated(app), 120)
         detail = review_of(app).detail
         assert detail.inspection.text == NASTY
-        assert detail.model_size == (2, 4)
+        assert detail.attention.model_size == (2, 4)
         row = detail.inspection.attention[1].mean(axis=0)[detail.inspection.cls]
         expected = word_weights(row, detail.inspection.token_words, len(detail.inspection.words))
         shown = {
-            (unit.start, unit.end): weight for unit, weight in zip(detail.heat.units, detail.heat.row, strict=True)
+            (unit.start, unit.end): weight
+            for unit, weight in zip(detail.attention.heat.units, detail.attention.heat.row, strict=True)
         }
         for word, weight in zip(detail.inspection.words, expected, strict=True):
             if (word.start, word.end) in shown:

@@ -26,7 +26,7 @@ from tui.heat_scale import colour
 from tui.keymap import key
 from tui.review_session import Opened, ReviewSession, kind_name, open_run, sort_name
 from tui.screens.base import RunScreen
-from tui.widgets.heatmap import HeatMap
+from tui.screens.review_attention import AttentionActions
 from tui.widgets.review_detail import ReviewDetail
 from tui.widgets.review_list import ReviewList, heading
 from tui.widgets.spread_line import SpreadLine
@@ -39,7 +39,7 @@ PATIENCE = 0.4
 RETRY = 2.0
 
 
-class ReviewScreen(RunScreen):
+class ReviewScreen(AttentionActions, RunScreen):
     """The queue of a run's reviews of one `kind` (see `core.predictions.KINDS`), their text and attention.
 
     `split` None is test, or what has predictions. Attention comes from the inspector process; without a model, or
@@ -55,22 +55,8 @@ class ReviewScreen(RunScreen):
         key("F", "filter(-1)", "", ""),
         key("slash", "search", N_("Search"), N_("Search in the reviews"), show=True, display="/"),
         key("S", "sort", N_("Sort"), N_("Sort by loss, confidence, margin, length, file order")),
-        # One place in the footer for both: six keys at most.
-        key(
-            "l",
-            "layer(1)",
-            N_("Layer, head"),
-            N_("Next layer; the mean comes after the last"),
-            show=True,
-            display="l h",
-        ),
-        key("L", "layer(-1)", N_("Layer back"), N_("Layer before")),
-        key("h", "head(1)", N_("Head"), N_("Next head; the mean comes after the last")),
-        key("H", "head(-1)", N_("Head back"), N_("Head before")),
-        key("m", "method", N_("Method"), N_("Attention of one layer, or rollout over layers")),
-        key("x", "special", N_("Special tokens"), N_("Special tokens hidden, hidden and renormalised, shown")),
-        key("w", "words", N_("Words or tokens"), N_("Heat by word or by token")),
         key("y", "copy", N_("Copy"), N_("Copy the review's text")),
+        *AttentionActions.BINDINGS,
     ]
 
     class Loaded(Message):
@@ -128,8 +114,8 @@ class ReviewScreen(RunScreen):
             self.call_after_refresh(self.detail.redraw)
 
     def on_descendant_focus(self) -> None:
-        """The title of the pane that has the focus carries the accent, and no other."""
-        for title, pane in (("#list-title", ReviewList), ("#facts", TokenStrip), ("#map-title", HeatMap)):
+        """The title of the pane that has the focus carries the accent; the attention pane sees to its own."""
+        for title, pane in (("#list-title", ReviewList), ("#facts", TokenStrip)):
             self.query_one(title).set_class(self.query_one(pane).has_focus, "-here")
 
     # -- reading the run ---------------------------------------------------------------------------------------
@@ -244,7 +230,7 @@ class ReviewScreen(RunScreen):
     def _opened_in_list(self) -> None:
         if self.has_class("-narrow"):
             self.add_class("-reading")
-        self.query_one(HeatMap).focus()
+        self.focus_attention()
         self.refresh_bindings()
 
     def _go_to(self, position: int) -> None:
@@ -289,7 +275,10 @@ class ReviewScreen(RunScreen):
 
     def _close_search(self) -> None:
         self.remove_class("-searching")
-        self.query_one(HeatMap if self.has_class("-reading") else ReviewList).focus()
+        if self.has_class("-reading"):
+            self.focus_attention()
+        else:
+            self.query_one(ReviewList).focus()
 
     def _clear_search(self) -> None:
         with self.prevent(Input.Changed):
@@ -375,29 +364,6 @@ class ReviewScreen(RunScreen):
         if self.session is not None and self._opened is not None and self._opened.model is not None:
             self.nsmc.inspector.prefetch(self._opened.model, self.session.neighbours(), self._opened.max_length)
 
-    # -- heat --------------------------------------------------------------------------------------------------
-
-    def action_layer(self, step: int) -> None:
-        """The next layer."""
-        self.detail.next_layer(step)
-
-    def action_head(self, step: int) -> None:
-        """The next head."""
-        if not self.detail.next_head(step):
-            self.nsmc.say(_("Rollout takes the mean of the heads; m goes back to attention."))
-
-    def action_method(self) -> None:
-        """The next method."""
-        self.detail.choose(self.detail.choice.next_method())
-
-    def action_special(self) -> None:
-        """The next way with special tokens."""
-        self.detail.choose(self.detail.choice.next_special())
-
-    def action_words(self) -> None:
-        """Words or tokens."""
-        self.detail.toggle_words()
-
     def action_copy(self) -> None:
         """The review's text to the clipboard of the terminal (OSC 52), as it is in the data."""
         review = self.session.current if self.session is not None else None
@@ -408,9 +374,9 @@ class ReviewScreen(RunScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that would do nothing here and now are not offered."""
         nothing = self.has_class("-empty")
-        reading = not self.has_class("-narrow") or self.has_class("-reading")
-        if action in ("layer", "head", "method", "special", "words"):
-            return not nothing and reading
+        offered = self.offers_attention(action)
+        if offered is not None:
+            return offered
         if action in ("step", "copy"):
             return not nothing
         if action in ("filter", "sort", "search"):

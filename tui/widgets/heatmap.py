@@ -66,8 +66,8 @@ class HeatMap(ScrollView, can_focus=True):
         key("right", "move(0, 1)", N_("Right"), N_("Next answering word")),
         key("pageup", "move(-8, 0)", N_("Page up"), N_("Eight asking words back")),
         key("pagedown", "move(8, 0)", N_("Page down"), N_("Eight asking words on")),
-        key("home,g", "corner(0)", N_("First"), N_("The first cell")),
-        key("end,G", "corner(1)", N_("Last"), N_("The last cell")),
+        key("home", "corner(0)", N_("First"), N_("The first cell")),
+        key("end", "corner(1)", N_("Last"), N_("The last cell")),
     ]
 
     class Moved(Message):
