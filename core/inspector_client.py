@@ -8,12 +8,15 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from core import inspector_protocol as protocol
-from core.inspector_protocol import Inspection, ModelInfo
+from core import inspector_questions as questions
+from core.inspector_protocol import Inspection, ModelInfo, Question
+
+T = TypeVar("T")
 
 _PATIENCE = 1.0
 
@@ -44,10 +47,24 @@ class InspectorSession:
 
         Raises ModelError for a model that cannot be loaded or used, InspectorError when the process died.
         """
-        header, payload = self._ask(protocol.inspect_request(model, text, max_length, attention, device))
-        return protocol.inspection_from(header, payload)
+        return self.ask(questions.inspect(model, text, max_length, attention=attention), device)
 
-    def _ask(self, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    def ask(
+        self,
+        question: Question[T],
+        device: str | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> T:
+        """The answer to `question` (`core.inspector_questions`); `on_progress` gets (done, total) of a long op.
+
+        Raises what the inspector refused it with, InspectorError when the process died.
+        """
+        header, payload = self._ask({**question.request, "device": device}, on_progress)
+        return question.read(header, payload)
+
+    def _ask(
+        self, request: dict[str, Any], on_progress: Callable[[int, int], None] | None = None
+    ) -> tuple[dict[str, Any], bytes]:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._number += 1
@@ -65,10 +82,15 @@ class InspectorSession:
             payload = self._process.stdout.read(size)
             if len(payload) < size:
                 raise self._died()
-            if header.get("id") == self._number:
-                if not header.get("ok"):
-                    raise protocol.error_from(header)
-                return header, payload
+            if header.get("id") != self._number:
+                continue
+            if header.get("event") == protocol.PROGRESS:
+                if on_progress is not None:
+                    on_progress(int(header.get("done", 0)), int(header.get("total", 0)))
+                continue
+            if not header.get("ok"):
+                raise protocol.error_from(header)
+            return header, payload
 
     def _died(self) -> Exception:
         try:

@@ -1,9 +1,12 @@
 """What the inspector process and its clients say to each other, and the answer in Python terms.
 
-Requests are JSON lines: `{"id": n, "op": "open" | "inspect" | "ping" | "close" | "cancel", …}`. Each answer is one
-JSON line `{"id": n, "ok": true, …, "payload": nbytes}` followed by exactly `nbytes` raw bytes (the attention as
-little-endian float32, layers × heads × tokens × tokens in C order), or `{"id": n, "ok": false, "error": code,
-"message": …, "hint": …}`. `{"event": "ready", …}` comes once, when the imports are done. Needs numpy only.
+Requests are JSON lines: `{"id": n, "op": …}` with one of `core.inspector_ops.OPS`, or `close`, or `{"op": "cancel",
+"target": n}`, which takes request n back, also while it is being worked on. A request with a `slot` (any string) takes
+those with the same slot back that came before it. Each answer is one JSON line `{"id": n, "ok": true, …, "payload":
+nbytes}` followed by exactly `nbytes` raw bytes, the arrays that `"arrays": [{"name", "dtype", "shape"}, …]` describes
+one after the other (little-endian, C order), or `{"id": n, "ok": false, "error": code, "message": …, "hint": …}`.
+Before the answer of a long op there may be `{"id": n, "event": "progress", "done": …, "total": …}`.
+`{"event": "ready", …}` comes once, when the imports are done. Needs numpy only.
 """
 
 from __future__ import annotations
@@ -11,9 +14,10 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from core.errors import InspectorError, NsmcTuiError
 from core.i18n import gettext as _
@@ -24,8 +28,41 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+T = TypeVar("T")
+
 CANCELLED = "cancelled"
-"""The error code of a request that was cancelled before its turn."""
+"""The error code of a request that was taken back or superseded."""
+
+PROGRESS = "progress"
+"""The event that tells how far a long op is."""
+
+
+class RequestCancelledError(InspectorError):
+    """The request was taken back, or superseded by a newer one in its slot."""
+
+    code = CANCELLED
+
+
+@dataclass(frozen=True)
+class Question(Generic[T]):
+    """Something to ask the inspector: the request, without `id` and `device`, and how its answer is read.
+
+    `read` gets the answer's header and payload and raises InspectorError when they are not an answer. An answer that
+    has `nbytes` is kept by the app's client, under `key`. Make those of the product with `core.inspector_questions`.
+    """
+
+    request: dict[str, Any]
+    read: Callable[[dict[str, Any], bytes | bytearray], T]
+
+    @property
+    def key(self) -> str:
+        """The same for the same question."""
+        return json.dumps(self.request, sort_keys=True)
+
+    @property
+    def model(self) -> str:
+        """The model that is asked."""
+        return str(self.request.get("model", ""))
 
 
 @dataclass(frozen=True)
@@ -72,6 +109,7 @@ class Inspection:
     seconds: float
     note: str = ""
     fingerprint: str = ""
+    mean_pooled: bool = False
     attention: NDArray[np.float32] | None = field(default=None, repr=False)
 
     @property
@@ -165,7 +203,7 @@ def payload_size(header: dict[str, Any]) -> int:
     """Number of raw bytes that follow `header`. Raises InspectorError when it says nonsense."""
     size = header.get("payload", 0)
     if not isinstance(size, int) or size < 0:
-        raise InspectorError(_("The inspector gave an answer that cannot be read."))
+        raise unreadable()
     return size
 
 
@@ -190,18 +228,50 @@ def model_info_from(header: dict[str, Any]) -> ModelInfo:
             notes=tuple(header["notes"]),
         )
     except (KeyError, TypeError) as error:
-        raise InspectorError(_("The inspector gave an answer that cannot be read.")) from error
+        raise unreadable() from error
 
 
-def inspection_from(header: dict[str, Any], payload: bytes | bytearray) -> Inspection:
-    """The answer to `inspect`; the array is a read-only view of `payload`. Raises InspectorError when it is none."""
+def pack(arrays: Mapping[str, NDArray[np.generic]]) -> tuple[list[dict[str, Any]], list[memoryview]]:
+    """`arrays` for the wire: what the header says of them, and their bytes, without a copy where they lie right."""
     import numpy as np
 
+    described, bodies = [], []
+    for name, array in arrays.items():
+        body = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+        described.append({"name": name, "dtype": body.dtype.str, "shape": list(array.shape)})
+        bodies.append(body.reshape(-1).view(np.uint8).data)
+    return described, bodies
+
+
+def arrays_from(header: dict[str, Any], payload: bytes | bytearray) -> dict[str, NDArray[Any]]:
+    """The arrays of an answer by name, read-only views of `payload`. Raises InspectorError when they are not there."""
+    import numpy as np
+
+    found: dict[str, NDArray[Any]] = {}
+    offset = 0
     try:
-        attention = None
-        if header["shape"] is not None:
-            attention = np.frombuffer(payload, dtype="<f4").reshape(header["shape"])
-            attention.flags.writeable = False
+        for described in header.get("arrays", ()):
+            dtype = np.dtype(described["dtype"])
+            count = int(np.prod(described["shape"], dtype=np.int64))
+            # frombuffer refuses to make nothing of nothing.
+            array = np.frombuffer(payload, dtype, count, offset) if count else np.empty(0, dtype)
+            array = array.reshape(described["shape"])
+            array.flags.writeable = False
+            found[described["name"]] = array
+            offset += array.nbytes
+    except (KeyError, TypeError, ValueError) as error:
+        raise unreadable() from error
+    return found
+
+
+def unreadable() -> InspectorError:
+    """The error for an answer that is none."""
+    return InspectorError(_("The inspector gave an answer that cannot be read."))
+
+
+def inspection_from(header: dict[str, Any], payload: bytes | bytearray = b"") -> Inspection:
+    """The answer to `inspect`, its attention a read-only view of `payload`. Raises InspectorError when it is none."""
+    try:
         return Inspection(
             model=header["model"],
             text=header["text"],
@@ -216,10 +286,18 @@ def inspection_from(header: dict[str, Any], payload: bytes | bytearray) -> Inspe
             seconds=header["seconds"],
             note=header["note"],
             fingerprint=header["fingerprint"],
-            attention=attention,
+            mean_pooled=header["mean_pooled"],
+            attention=arrays_from(header, payload).get("attention"),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise InspectorError(_("The inspector gave an answer that cannot be read.")) from error
+        raise unreadable() from error
+
+
+def fingerprint_of(header: dict[str, Any]) -> str:
+    """The fingerprint of the model that gave an answer, which has it itself or in its `inspection`."""
+    inspection = header.get("inspection")
+    inner = inspection.get("fingerprint", "") if isinstance(inspection, dict) else ""
+    return str(header.get("fingerprint", inner))
 
 
 def last_lines(descriptor: int, lines: int = 12, size: int = 8192) -> str:

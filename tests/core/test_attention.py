@@ -11,8 +11,8 @@ import pytest
 
 from core import attention as attentions
 from core.errors import ModelError, UsageError
-from core.inspector import LoadedModel, load
-from core.inspector_protocol import Inspection, inspection_from
+from core.inspector_models import LoadedModel, load
+from core.inspector_protocol import Inspection, inspection_from, pack
 from tests.core.tiny_models import MODELS, NASTY, save_model
 
 TEXTS = [NASTY[3], NASTY[6], NASTY[10], "", "배우들의 연기가 아쉬웠다 " * 40]
@@ -30,7 +30,8 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
 
 def ask(loaded: LoadedModel, text: str, max_length: int | None = None, attention: bool = True) -> Inspection:
     header, array = loaded.inspect(text, max_length, attention)
-    return inspection_from(json.loads(json.dumps(header)), b"" if array is None else array.tobytes())
+    described, bodies = pack({} if array is None else {"attention": array})
+    return inspection_from(json.loads(json.dumps({**header, "arrays": described})), b"".join(bodies))
 
 
 def reference(path: Path, text: str, max_length: int) -> Any:

@@ -17,6 +17,7 @@ import pytest
 from core import inspector_protocol as protocol
 from core.errors import InspectorError, ModelError, UsageError
 from core.inspector_client import InspectorSession, inspect_once, inspector_session
+from core.inspector_models import ModelShelf, expected_bytes, load
 from tests.core.tiny_models import save_model
 
 
@@ -90,8 +91,6 @@ def test_open_and_inspect(session: InspectorSession, models: list[str]) -> None:
 
 
 def test_answers_are_the_models_own(session: InspectorSession, models: list[str]) -> None:
-    from core.inspector import load
-
     for path in models[:2]:
         header, array = load(path, "cpu").inspect("그냥 그래요 ㅠㅠ", None, True)
         got = session.inspect(path, "그냥 그래요 ㅠㅠ", device="cpu")
@@ -113,12 +112,39 @@ def test_errors_come_back_as_their_kind(session: InspectorSession, models: list[
     assert session.inspect(models[0], "글").tokens
 
 
-def test_least_used_model_is_closed(raw: Raw, models: list[str]) -> None:
-    for number, path in enumerate((*models[:2], models[0], models[2])):
-        raw.send({"id": number, **protocol.open_request(path, "cpu")})
-        assert raw.receive()[0]["ok"]
-    raw.send({"id": 9, "op": "ping"})
-    assert raw.receive()[0]["models"] == [models[0], models[2]]
+def test_least_used_model_is_closed(models: list[str]) -> None:
+    shelf = ModelShelf(max_models=2)
+    for path in (*models[:2], models[0], models[2]):
+        assert shelf.get(path, "cpu").path == path
+    assert shelf.paths == [models[0], models[2]]
+
+
+def test_open_models_are_bounded_in_bytes(models: list[str]) -> None:
+    sizes = [load(path, "cpu").nbytes for path in models]
+    shelf = ModelShelf(max_bytes=sizes[0] + sizes[1] + 20_000)
+    for path in models[:2]:
+        shelf.get(path, "cpu")
+    assert shelf.paths == models[:2]
+    assert shelf.nbytes == sizes[0] + sizes[1]
+    shelf.get(models[2], "cpu")
+    assert shelf.paths == models[1:]
+    # One that alone is too large is opened all the same, by itself.
+    small = ModelShelf(max_bytes=100)
+    for path in models[:2]:
+        small.get(path, "cpu")
+        assert small.paths == [path]
+
+
+def test_memory_of_half_precision_weights_doubles(tmp_path: Path) -> None:
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    path = save_model(tmp_path / "m", "bert")
+    full = load(str(path), "cpu").nbytes
+    assert expected_bytes(str(path)) == pytest.approx(full, rel=0.2)
+    AutoModelForSequenceClassification.from_pretrained(path, dtype=torch.float16).save_pretrained(path)
+    assert expected_bytes(str(path)) == pytest.approx(full, rel=0.2)
+    assert expected_bytes("a/name/of-the-hub") == 0
 
 
 def test_replaced_files_are_loaded_anew(session: InspectorSession, tmp_path: Path) -> None:

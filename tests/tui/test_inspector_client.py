@@ -36,7 +36,8 @@ def answer(request):
     fields = {"model": request["model"], "text": request["text"], "tokens": [], "words": [], "cut": None,
               "logits": [0.0, 0.0], "probabilities": [0.5, 0.5], "labels": ["a", "b"], "cls": 0, "max_length": None,
               "seconds": 0.0, "note": "", "fingerprint": request["text"] if mode == "changing" else "",
-              "shape": [2, 2, size, size]}
+              "mean_pooled": False,
+              "arrays": [{"name": "attention", "dtype": "<f4", "shape": [2, 2, size, size]}]}
     say({"id": request["id"], "ok": True, **fields}, body)
 if mode == "broken":
     sys.exit("no module named luck")
@@ -159,7 +160,7 @@ async def test_cancelled_question_is_taken_back(stand_in: StandIn, client: Inspe
     assert new.text == "new"
     assert stand_in.asked == ["slow old", "cancel", "new"]
     assert client.cached("m", "slow old") is None
-    assert client._pending == {}
+    assert client._process.idle
     assert client._shared == {}
 
 
