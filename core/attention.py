@@ -49,7 +49,7 @@ def capture(outputs: Any) -> NDArray[np.float32] | None:
         return None
     result = np.empty((len(layers), *shape[1:]), dtype=np.float32)
     for index, layer in enumerate(layers):
-        result[index] = layer[0].float().cpu().numpy()
+        result[index] = layer[0].detach().float().cpu().numpy()
     return result
 
 
@@ -155,6 +155,13 @@ def weights_of(inspection: Inspection, method: str, layer: int | None = None, he
 
     Raises UsageError for an unknown method, a layer or head that is not there, and a head for rollout.
     """
+    return matrix_of(inspection.attention, method, layer, head)
+
+
+def matrix_of(
+    attention: Floats | None, method: str, layer: int | None = None, head: int | None = None
+) -> Floats | None:
+    """`weights_of` for bare `attention`."""
     if method not in METHODS:
         raise UsageError(
             _("There is no method {method}.").format(method=method),
@@ -162,11 +169,9 @@ def weights_of(inspection: Inspection, method: str, layer: int | None = None, he
         )
     if method == "rollout" and head is not None:
         raise UsageError(_("Rollout is a mean over all heads: it cannot be shown for one."), _("Leave out --head."))
-    if inspection.attention is None:
+    if attention is None:
         return None
-    if method == "rollout":
-        return rollout(inspection.attention, layer)
-    return select(inspection.attention, layer, head)
+    return rollout(attention, layer) if method == "rollout" else select(attention, layer, head)
 
 
 def answer_json(

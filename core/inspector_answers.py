@@ -88,8 +88,8 @@ class Deletion:
     probability: with all words. mode: words were replaced by the `mask` token, or their text was left out (`delete`).
     methods: M names. order: M × K indexes of words, in the order taken away. curves: M × K probabilities after each.
     random, random_sd: K, mean and standard deviation over `draws` random orders (from `seed`). areas: M, the mean fall
-    over k = 1..K, `random_area` that of random words: a method that finds what the model uses is well above it. notes:
-    M, why a method has no curve (its row is nan then), else empty.
+    over k = 1..K, `random_area` that of random words (None without draws): a method that finds what the model uses is
+    well above it. notes: M, why a method has no curve (its row is nan then), else empty.
     """
 
     inspection: Inspection
@@ -105,7 +105,7 @@ class Deletion:
     random: Numbers
     random_sd: Numbers
     areas: Numbers
-    random_area: float
+    random_area: float | None
 
     @property
     def nbytes(self) -> int:

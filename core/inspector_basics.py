@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from core.errors import UsageError
+from core.i18n import gettext as _
 from core.inspector_ops import Answer, Request, Task, max_length_of, text_of
 
 
@@ -16,7 +20,27 @@ def open_model(task: Task, request: Request) -> Answer:
 
 
 def inspect(task: Task, request: Request) -> Answer:
-    """Tokens, probabilities and, unless `attention` is false, the attention of `text`."""
+    """Tokens, probabilities and, unless `attention` is false, the attention of `text`, with words and heads missing."""
     text, max_length = text_of(request), max_length_of(request)
-    header, attention = task.model(request).inspect(text, max_length, bool(request.get("attention", True)))
+    header, attention = task.model(request).inspect(
+        text,
+        max_length,
+        bool(request.get("attention", True)),
+        _whole_numbers(request.get("masked", ())),
+        [_head(pair) for pair in request.get("knocked", ())],
+    )
     return Answer(header, {} if attention is None else {"attention": attention})
+
+
+def _whole_numbers(values: Any) -> list[int]:
+    numbers = list(values)
+    if not all(isinstance(number, int) for number in numbers):
+        raise UsageError(_("The text has no such word."))
+    return numbers
+
+
+def _head(pair: Any) -> tuple[int | None, int | None]:
+    match pair:
+        case [int(layer), int() | None as head]:
+            return layer, head
+    raise UsageError(_("A head is a pair of a layer and a head or null."))

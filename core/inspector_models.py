@@ -10,6 +10,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -160,23 +161,42 @@ class LoadedModel:
         return list(ids).index(name) if name is not None and name in ids else 0
 
     def inspect(
-        self, text: str, max_length: int | None, attention: bool
+        self,
+        text: str,
+        max_length: int | None,
+        attention: bool,
+        masked: Sequence[int] = (),
+        knocked: Sequence[Sequence[int | None]] = (),
     ) -> tuple[dict[str, Any], NDArray[np.float32] | None]:
         """The body of the answer to `inspect`, and the attention (layers × heads × tokens × tokens).
 
-        Raises ModelError when the model cannot take the text or answers with something that is not a number.
+        masked, knocked: words hidden and heads switched off, see `core.inspector_questions.inspect`. Raises ModelError
+        when the model cannot take the text or answers with something that is not a number, UsageError for a word or
+        head that it does not have.
         """
         import torch
 
         from core import attention as attentions
+        from core.attribution_occlusion import mode_of, without
+        from core.knock_out import checked, heads_of, switched_off
 
         subject = self.subject(text, max_length)
+        inputs = subject.encoded.inputs
+        around: AbstractContextManager[None] = nullcontext()
+        if masked:
+            if not set(masked) <= set(range(len(subject.encoded.words))):
+                raise UsageError(_("The text has no such word."))
+            inputs = without(self, subject, masked, mode_of(self, "mask"))
+        if knocked:
+            pairs, heads = checked(self, knocked), heads_of(self)
+            assert heads is not None
+            around = switched_off(heads, [pairs])
         note = ""
         if attention and self._attention_bytes(len(subject.encoded.tokens)) > attentions.MAX_BYTES:
             attention, note = False, _("The text is too long for its attention to be kept; the answer is without it.")
         started = time.perf_counter()
-        with torch.inference_mode():
-            outputs = self.run([subject.encoded.inputs], attention)
+        with torch.inference_mode(), around:
+            outputs = self.run([inputs], attention)
             logits = outputs.logits[0].float()
             array = attentions.capture(outputs) if attention else None
         seconds = time.perf_counter() - started

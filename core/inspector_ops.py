@@ -43,6 +43,12 @@ OPS = {
     "ping": "core.inspector_basics:ping",
     "open": "core.inspector_basics:open_model",
     "inspect": "core.inspector_basics:inspect",
+    "explain": "core.attribution_ops:explain",
+    "agreement": "core.attribution_ops:agreement",
+    "deletion": "core.attribution_ops:deletion",
+    "head_stats": "core.attribution_ops:head_stats",
+    "knock_out": "core.attribution_ops:knock_out",
+    "flip": "core.attribution_ops:flip",
 }
 """Name of each op and the function that answers it."""
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from core import inspector_protocol as protocol
+from core import inspector_questions as questions
 from core.errors import InspectorError, ModelError, UsageError
 from core.inspector_client import InspectorSession, inspect_once, inspector_session
 from core.inspector_models import ModelShelf, expected_bytes, load
@@ -167,9 +168,73 @@ def test_queued_requests_can_be_cancelled(raw: Raw, models: list[str]) -> None:
     assert all(answers[n]["ok"] for n in range(100, 107))
 
 
-def test_nonsense_is_refused_and_survived(raw: Raw) -> None:
+LONG = "정말 배우들의 연기가 아쉬웠다 최고 " * 6
+"""A text whose search for a flip goes on for minutes."""
+
+
+def long_request(model: str, number: int, **fields: Any) -> dict[str, Any]:
+    request = questions.flip(model, LONG, max_evaluations=20_000, threshold=0.0).request
+    return {"id": number, **request, "device": "cpu", **fields}
+
+
+def wait_until_working(raw: Raw, number: int) -> None:
+    header, _payload = raw.receive()
+    assert (header["id"], header["event"]) == (number, protocol.PROGRESS)
+    assert 0 < header["done"] < header["total"] == 20_000
+
+
+def next_answer(raw: Raw) -> dict[str, Any]:
+    while True:
+        header, _payload = raw.receive()
+        if header.get("event") != protocol.PROGRESS:
+            return header
+
+
+def test_request_under_way_is_cancelled(raw: Raw, models: list[str]) -> None:
+    raw.send(long_request(models[0], 200))
+    wait_until_working(raw, 200)
+    raw.send({"op": "cancel", "target": 200}, {"id": 201, "op": "ping"})
+    header = next_answer(raw)
+    assert (header["id"], header["ok"], header["error"]) == (200, False, protocol.CANCELLED)
+    assert next_answer(raw)["id"] == 201
+
+
+def test_newer_request_of_a_slot_supersedes_older_ones(raw: Raw, models: list[str]) -> None:
+    raw.send(long_request(models[0], 210, slot="what if"))
+    wait_until_working(raw, 210)
+    plain = protocol.inspect_request(models[0], "최고", 128, False, "cpu")
+    raw.send({"id": 211, **plain, "slot": "what if"}, {"id": 212, **plain}, {"id": 213, **plain, "slot": "what if"})
+    answers = [next_answer(raw) for _request in range(4)]
+    assert {header["id"]: header.get("error") for header in answers} == {
+        210: protocol.CANCELLED,
+        211: protocol.CANCELLED,
+        212: None,
+        213: None,
+    }
+
+
+def test_explanation_over_the_pipe(session: InspectorSession, models: list[str]) -> None:
+    told: list[tuple[int, int]] = []
+    got = session.ask(
+        questions.explain(models[0], "정말 최고", steps=300), "cpu", lambda done, total: told.append((done, total))
+    )
+    assert told[-1] == (300, 300)
+    assert len(got.tokens) == len(got.inspection.tokens)
+    assert not got.tokens.flags.writeable
+    with pytest.raises(UsageError, match="magic"):
+        session.ask(questions.explain(models[0], "정말 최고", method="magic"))
+
+
+def test_nonsense_is_refused_and_survived(raw: Raw, models: list[str]) -> None:
     raw.send(b"not json\n", b"[1]\n", b"\n", {"id": 5, "op": "dance"}, {"id": 6, "op": "inspect", "model": 3})
     assert [raw.receive()[0]["error"] for _n in range(4)] == ["inspector"] * 4
+    question = {**questions.inspect(models[0], "최고").request, "device": "cpu"}
+    for fields in ({"op": []}, {"text": None}):
+        raw.send({"id": 8, **question, **fields})
+        assert raw.receive()[0]["error"] == "inspector"
+    for fields in ({"masked": ["x"]}, {"knocked": [[0]]}, {"knocked": [["x", 0]]}, {"max_length": "long"}):
+        raw.send({"id": 8, **question, **fields})
+        assert raw.receive()[0]["error"] == "usage"
     raw.send({"id": 7, "op": "ping"})
     header, _payload = raw.receive()
     assert (header["id"], header["ok"]) == (7, True)

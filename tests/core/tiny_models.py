@@ -139,8 +139,10 @@ MODELS = {
     "xlm-roberta": "metaspace",
     "deberta-v2": "metaspace",
     "roberta": "byte_level",
+    "albert": "metaspace",
+    "modernbert": "byte_level",
 }
-"""The kinds of model that `save_model` makes, each with the tokenizer that fits it."""
+"""The kinds of model that `save_model` makes and that give attention, each with the tokenizer that fits it."""
 
 
 def save_model(directory: Path, kind: str, tokenizer: Any = None, **overrides: Any) -> Path:
@@ -170,6 +172,18 @@ def save_model(directory: Path, kind: str, tokenizer: Any = None, **overrides: A
         sizes |= {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 64}
         for name in ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"):
             del sizes[name]
+    if kind == "funnel":
+        # Two blocks: the second works on pooled tokens, so that its maps are smaller than those of the first.
+        sizes |= {"block_sizes": [1, 1], "d_model": 32, "n_head": 4, "d_head": 8, "d_inner": 64}
+        for name in ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"):
+            del sizes[name]
+    if kind == "modernbert":
+        sizes |= {"cls_token_id": tokenizer.cls_token_id, "sep_token_id": tokenizer.sep_token_id}
+        sizes |= {"bos_token_id": tokenizer.cls_token_id, "eos_token_id": tokenizer.sep_token_id}
+        # The second layer looks at four tokens on each side.
+        sizes |= {"global_attn_every_n_layers": 2, "local_attention": 8}
+    if kind == "albert":
+        sizes["embedding_size"] = 16
     if kind == "electra":
         sizes["embedding_size"] = 32
     if kind == "deberta-v2":

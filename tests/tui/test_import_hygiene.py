@@ -34,7 +34,9 @@ def test_all_of_tui_is_light() -> None:
     ["catalogue", "checkpoints", "config", "config_file", "config_rules", "control", "data", "device", "errors",
      "events", "forecast", "hf_args", "hf_limits", "launch", "metrics", "model_card", "models", "paths",
      "predictions", "rank_failures", "reporting", "resume", "runs", "settings", "supervisor", "tail", "text",
-     "tokenization", "torchrun", "unknown_tokens", "attention", "worker", "evaluation", "inspector_client"],
+     "tokenization", "torchrun", "unknown_tokens", "attention", "worker", "evaluation", "inspector_client",
+     "attribution", "attribution_methods", "attribution_ops", "flip", "head_stats", "inspector", "inspector_answers",
+     "inspector_models", "inspector_ops", "inspector_questions", "knock_out", "rank_agreement", "word_edits"],
 )  # fmt: skip
 def test_light_modules_of_core_are_light(module: str) -> None:
     assert not loaded(f"import core.{module}") & (HEAVY | {"textual", "rich"})

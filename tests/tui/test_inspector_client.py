@@ -123,6 +123,39 @@ async def test_the_real_one(tmp_path: Path, client: InspectorClient) -> None:
     assert client.cached(path, texts[0], 128) is answers[0]
 
 
+async def test_explaining_with_the_real_one(tmp_path: Path, client: InspectorClient) -> None:
+    path = await asyncio.to_thread(save_model, tmp_path / "bert", "bert")
+    text = "정말 배우들의 연기가 아쉬웠다 최고 " * 5
+    told: list[tuple[int, int]] = []
+    going = asyncio.Event()
+
+    def progress(done: int, total: int) -> None:
+        told.append((done, total))
+        going.set()
+
+    # A threshold that no probability is below: the search goes on until its evaluations are spent.
+    long = asyncio.create_task(client.flip(path, text, max_evaluations=20_000, threshold=0.0, on_progress=progress))
+    await going.wait()
+    long.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await long
+    assert told[-1][0] < told[-1][1] == 20_000
+
+    explained = await client.explain(path, text, method="occlusion", target=1)
+    assert explained.words is not None
+    assert await client.explain(path, text, method="occlusion", target=1) is explained
+    assert (await client.explain(path, text, method="occlusion", target=0)) is not explained
+    agreement = await client.agreement(path, text, methods=["rollout", "relevance"])
+    assert agreement.spearman.shape == (2, 2)
+    check = await client.deletion(path, text, methods=["rollout"], most=2, draws=2)
+    assert check.curves.shape == (1, 2)
+    heads = await client.head_stats(path, text)
+    assert heads.values["entropy"].shape == (2, 4)
+    assert (await client.knock_out(path, text)).heads is not None
+    hidden = await client.inspect(path, text, masked=[0], knocked=[(0, None)])
+    assert hidden.probabilities != explained.inspection.probabilities
+
+
 async def test_answers_are_kept_within_bounds(stand_in: StandIn) -> None:
     client = InspectorClient(cache_items=3, cache_bytes=5_000_000)
     try:
