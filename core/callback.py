@@ -15,12 +15,16 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.trainer_callback import ExportableState
 
 from core.device import DeviceSampler
+from core.dynamics import Keeper
 from core.failures import nan_loss
+from core.i18n import gettext as _
 from core.loss_log import mean
 from core.orders import Orders
 from core.recorder import Recorder
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from core.trainer import ReviewTrainer
 
 PAUSE_POLL = 0.1
@@ -70,6 +74,7 @@ class MonitorCallback(TrainerCallback, ExportableState):
         # What earlier lives of the run, up to the checkpoint it goes on from, have spent.
         self._earlier_seconds = 0.0
         self.paused_seconds = 0.0
+        self.history: Keeper | None = None
 
     def attach(self, trainer: ReviewTrainer, sampler: DeviceSampler) -> None:
         """Watch `trainer`, and take the process's memory from `sampler`."""
@@ -252,6 +257,20 @@ class MonitorCallback(TrainerCallback, ExportableState):
             self._recorder.alert("error", "nan_loss", failure.message, failure.hint)
         if self._stop_on_nan:
             raise failure
+
+    def scored(self, step: int, logits: np.ndarray) -> None:
+        """Keep what an evaluation made of each dev review. A full disk costs this, not the run."""
+        if self.history is None:
+            return
+        try:
+            self.history.add(step, logits)
+        except OSError as error:
+            self.history = None
+            self._recorder.alert(
+                "warning",
+                "history",
+                _("the history of single reviews ends here: {reason}").format(reason=error.strerror or error),
+            )
 
     # -- evaluation and checkpoints ---------------------------------------------------------------------------
 

@@ -151,6 +151,9 @@ class EvaluateConfig(Section):
     """Splits to predict and score at the end; the test split is scored once, by the model that dev selected."""
     bootstrap: int = Field(2000, ge=100, le=100_000)
     """Resamples behind the intervals of F1."""
+    history: bool = True
+    """Keep what the model thought of each dev review at each evaluation, two bytes a review: the history that Review
+    shows."""
 
 
 class LaunchConfig(Section):

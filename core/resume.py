@@ -39,7 +39,7 @@ CHANGEABLE = {
         "dataloader_pin_memory",
         "dataloader_prefetch_factor",
     ),
-    "evaluate": ("splits", "bootstrap"),
+    "evaluate": ("splits", "bootstrap", "history"),
     "launch": (
         "device",
         "events_per_second",

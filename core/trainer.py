@@ -41,6 +41,9 @@ class Monitor(Protocol):
     def after_step(self, trainer: ReviewTrainer, grad_norm: Any, learning_rate: float | None) -> None:
         """An optimizer step is done, and the flags of `trainer.control` are settled."""
 
+    def scored(self, step: int, logits: np.ndarray) -> None:
+        """The dev split was predicted after `step`: logits (N × 2) in its order, on every rank."""
+
     def alert(self, level: str, code: str, message: str, hint: str = "") -> None:
         """Something the user should know."""
 
@@ -254,6 +257,8 @@ class ReviewTrainer(Trainer):
         reviews = self.eval_dataset if eval_dataset is None else eval_dataset
         assert isinstance(reviews, TokenTable)
         logits, measured = self.measured_logits(reviews, metric_key_prefix)
+        if self.monitor is not None and eval_dataset is None:
+            self.monitor.scored(self.state.global_step, logits)
         found = metrics.scores(reviews.labels, logits.argmax(axis=-1))
         loss = float(metrics.losses(logits, reviews.labels).mean())
         result = {f"{metric_key_prefix}_{name}": value for name, value in {"loss": loss, **found}.items()}

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from core import checkpoints, config_file, environment, torchrun
 from core.config import RunConfig
+from core.dynamics import Keeper
 from core.errors import NsmcTuiError
 from core.failures import explain
 from core.i18n import gettext as _
@@ -225,6 +226,9 @@ class Worker:
             has_dev=len(tokens["dev"]) > 0,
             world=self.ranks.world,
         )
+        if config.evaluate.history and self.ranks.head and len(tokens["dev"]):
+            dev = prepared.splits.dev
+            monitor.history = Keeper(self.run_dir, dev["id"][:], dev["label"][:], self.resumed_step)
         trainer = build_trainer(
             config,
             arguments,

@@ -12,11 +12,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from core import checkpoints, config_file, control
+from core import checkpoints, config_file, control, dynamics
 from core.errors import ConfigError, ResumeError
 from core.launch import create_run, start_worker, worker_environment
 from core.predictions import Predictions
@@ -134,6 +135,11 @@ def test_killed_ten_times_it_is_the_same_run_bit_for_bit(uninterrupted: Path, tm
     results = [json.loads((path / "all_results.json").read_text()) for path in (run_dir, uninterrupted)]
     for name in ("train_loss", "eval_loss", "eval_accuracy"):
         assert results[0][name] == results[1][name], name
+    kept = [dynamics.read(path) for path in (run_dir, uninterrupted)]
+    assert kept[0] is not None
+    assert kept[1] is not None
+    assert kept[0].steps.tolist() == kept[1].steps.tolist() == list(range(14, 181, 14))
+    assert np.array_equal(kept[0].prob_1, kept[1].prob_1)
 
 
 @pytest.mark.parametrize(

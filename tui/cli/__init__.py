@@ -59,6 +59,7 @@ def _register() -> None:
     from tui.cli import (
         app_commands,
         config_commands,
+        export_commands,
         join_command,
         model_commands,
         review_commands,
@@ -72,6 +73,7 @@ def _register() -> None:
         run_commands,
         join_command,
         review_commands,
+        export_commands,
         config_commands,
         model_commands,
     ):
