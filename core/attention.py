@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from core.inspector_answers import Attribution
     from core.inspector_protocol import Inspection
 
     Floats = NDArray[np.floating[Any]]
@@ -186,10 +187,41 @@ def answer_json(
     import numpy as np
 
     matrix = weights_of(inspection, method, layer, head)
-    words: list[float | None] = [None] * len(inspection.words)
+    words = None
     if matrix is not None:
-        row = token_row(matrix, "cls", inspection.cls)
-        words = _numbers(word_weights(row.astype(np.float64), inspection.token_words, len(inspection.words)))
+        row = token_row(matrix, "mean" if inspection.mean_pooled else "cls", inspection.cls).astype(np.float64)
+        words = word_weights(row, inspection.token_words, len(inspection.words))
+    return {
+        **_text_json(inspection, words),
+        "method": method,
+        "layer": layer,
+        "head": head,
+        "n_layers": inspection.n_layers,
+        "n_heads": inspection.n_heads,
+        "cls": inspection.cls,
+        "weights": None if matrix is None else _numbers(matrix),
+        "note": inspection.note,
+    }
+
+
+def attribution_json(attribution: Attribution) -> dict[str, Any]:
+    """The same document for a method that gives one weight a token: `weights` is then a row (T), not a map (T × T).
+
+    Has besides what `core.inspector_answers.Attribution` tells of how the weights were made.
+    """
+    tokens = attribution.tokens
+    names = ("method", "layer", "head", "target", "signed", "of", "baseline", "steps", "gap", "note", "seconds")
+    return {
+        **_text_json(attribution.inspection, attribution.words),
+        **{name: getattr(attribution, name) for name in names},
+        "cls": attribution.inspection.cls,
+        "weights": None if tokens is None else _numbers(tokens),
+    }
+
+
+def _text_json(inspection: Inspection, words: Floats | None) -> dict[str, Any]:
+    """What an answer says of the text, its tokens, its words with their weights, and the model's answer."""
+    weights: list[float | None] = [None] * len(inspection.words) if words is None else _numbers(words)
     return {
         "text": inspection.text,
         "tokens": [
@@ -206,20 +238,12 @@ def answer_json(
         ],
         "words": [
             {"text": word.text, "start": word.start, "end": word.end, "weight": weight}
-            for word, weight in zip(inspection.words, words, strict=True)
+            for word, weight in zip(inspection.words, weights, strict=True)
         ],
         "cut": inspection.cut,
         "labels": list(inspection.labels),
         "pred": inspection.pred,
         "probabilities": list(inspection.probabilities),
-        "method": method,
-        "layer": layer,
-        "head": head,
-        "n_layers": inspection.n_layers,
-        "n_heads": inspection.n_heads,
-        "cls": inspection.cls,
-        "weights": None if matrix is None else _numbers(matrix),
-        "note": inspection.note,
     }
 
 

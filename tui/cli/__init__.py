@@ -58,6 +58,7 @@ def cli(ctx: click.Context, runs: str | None, lang: str | None, debug: bool) -> 
 def _register() -> None:
     from tui.cli import (
         app_commands,
+        attention_command,
         config_commands,
         export_commands,
         join_command,
@@ -74,6 +75,7 @@ def _register() -> None:
         join_command,
         review_commands,
         export_commands,
+        attention_command,
         config_commands,
         model_commands,
     ):

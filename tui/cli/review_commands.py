@@ -1,4 +1,4 @@
-"""`evaluate`, `errors`, `attention`: scores, mispredicted reviews and where the model looked."""
+"""`evaluate`, `errors`: scores and mispredicted reviews, and what commands about a run's model share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tui.cli import Context
 
 
-def _run_or_model(context: Context, name: str) -> tuple[Path, bool]:
+def run_or_model(context: Context, name: str) -> tuple[Path, bool]:
     """The directory of a run or of a model, and whether it is a run."""
     from core.runs import is_run_dir
 
@@ -43,7 +43,7 @@ def evaluate(context: Context, target: str, data: str | None, split: str, batch_
     from tui.cli.heavy import call
     from tui.cli.printing import print_json
 
-    path, is_run = _run_or_model(context, target)
+    path, is_run = run_or_model(context, target)
     if data is not None:
         data = absolute_source(data)
     if not is_run and data is None:
@@ -119,56 +119,6 @@ def errors(
     return 0
 
 
-@click.command(help=_("Where a model looks in a review: the weights, with tokens and their place in the text."))
-@click.argument("target", metavar="RUN|MODEL_DIR")
-@click.option("--id", "review", metavar="ID", help=_("A review of the run's predictions."))
-@click.option("--text", metavar="T", help=_("Any text."))
-@click.option("--split", default=None, help=_("Where --id is looked for: test (default) or dev."))
-@click.option("--method", type=click.Choice(("attention", "rollout")), default="attention", show_default=True)
-@click.option("--layer", type=int, default=None, help=_("Layer from 0; left out, the mean."))
-@click.option("--head", type=int, default=None, help=_("Head from 0; left out, the mean."))
-@click.option("--max-length", type=click.IntRange(min=4), default=None, help=_("Longest input in tokens."))
-@click.option("--json", "as_json", is_flag=True, help=_("One JSON document."))
-@click.pass_obj
-def attention(
-    context: Context,
-    target: str,
-    review: str | None,
-    text: str | None,
-    split: str | None,
-    method: str,
-    layer: int | None,
-    head: int | None,
-    max_length: int | None,
-    as_json: bool,
-) -> int:
-    """Show attention for one review."""
-    from core.attention import answer_json
-    from core.inspector_client import inspect_once
-    from core.predictions import Predictions
-    from tui.cli.printing import print_json
-
-    if (review is None) == (text is None):
-        raise UsageError(
-            _("give either --id or --text"), _("`nsmc-tui errors RUN` lists the ids of mispredicted reviews.")
-        )
-    path, is_run = _run_or_model(context, target)
-    if review is not None:
-        if not is_run:
-            raise UsageError(_("--id needs a run"), _("A model directory has no reviews; use --text."))
-        predictions = Predictions(path, split)
-        text = predictions.row(predictions.find_id(review)).document
-    directory = model_of(path) if is_run else path
-    if is_run and max_length is None:
-        max_length = run_max_length(path)
-    document = answer_json(inspect_once(directory, text or "", max_length), method, layer, head)
-    if as_json:
-        print_json({**document, "id": review, "model": str(directory)})
-    else:
-        print_attention(document)
-    return 0
-
-
 def model_of(run_dir: Path) -> Path:
     """A run's model directory. Raises ModelError while there is none."""
     from core.evaluation import model_dir
@@ -187,40 +137,12 @@ def run_max_length(run_dir: Path) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def print_attention(document: dict[str, Any]) -> None:
-    """The words of a review with a bar for each weight, and the probabilities."""
-    from rich.cells import cell_len
-
-    from core.text import visible
-
-    print(visible(document["text"]))
-    names = (_("negative"), _("positive"))
-    probabilities = [float(p) for p in document["probabilities"]]
-    print("  ".join(f"p({name}) {p:.4f}" for name, p in zip(names, probabilities, strict=False)))
-    place = " · ".join(
-        [
-            document["method"],
-            _("through all layers")
-            if document["method"] == "rollout" and document["layer"] is None
-            else _("layer {n}").format(n=_("mean") if document["layer"] is None else document["layer"]),
-            _("head {n}").format(n=_("mean") if document["head"] is None else document["head"]),
-        ]
-    )
-    print(place + " · " + _("from the classification token"))
-    words = document["words"]
-    weights = [float(word["weight"] or 0.0) for word in words]
-    highest = max(weights, default=0.0) or 1.0
-    width = min(30, max((cell_len(visible(word["text"])) for word in words), default=0))
-    for word, weight in zip(words, weights, strict=True):
-        shown = visible(word["text"])
-        print(f"  {shown}{' ' * max(0, width - cell_len(shown))}  {weight:6.4f}  {'█' * round(24 * weight / highest)}")
-
-
 def print_first_error(run_dir: Path) -> None:
     """The mispredicted review with the highest loss and its attention, as text."""
     from core.attention import answer_json
     from core.inspector_client import inspect_once
     from core.predictions import Predictions
+    from tui.cli.attention_command import print_attention
 
     predictions = Predictions(run_dir)
     chosen = predictions.select("all", "loss")
@@ -237,4 +159,4 @@ def print_first_error(run_dir: Path) -> None:
     print_attention(answer_json(inspect_once(model_of(run_dir), row.document, run_max_length(run_dir))))
 
 
-COMMANDS = (evaluate, errors, attention)
+COMMANDS = (evaluate, errors)
