@@ -1,195 +1,230 @@
-"""From a run's event log to what a screen shows: read in small portions, kept as columns of numbers."""
+"""From a run directory to a screen: a thread looks and reads, the screen takes what was read in small portions."""
 
 from __future__ import annotations
 
-import math
-from array import array
+import os
+import threading
+import time
 from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from core import formats
 from core.errors import NsmcTuiError
 from core.events import EVENTS_FILE
-from core.i18n import gettext as _
-from core.runs import Run, load_run
-from core.tail import JsonlTail
+from core.log_scan import NAN, Batch, parse, read_batches, scan
+from core.runs import STATUS_FILE, Run, load_run
+from tui.telemetry import Progress, Telemetry
 
-# What a `step` event gives to draw; `loss` may be missing from an event when it was no number.
-SERIES = (
-    "loss",
-    "learning_rate",
-    "grad_norm",
-    "samples_per_second",
-    "tokens_per_second",
-    "gpu_allocated",
-    "gpu_reserved",
-    "gpu_peak",
-    "rss",
-)
-LOG_LINES = 500
-NAN = float("nan")
+__all__ = ["NAN", "Progress", "RunFeed", "Telemetry"]
+
+# How often a live run and one at rest are looked at. Looking at rest is two calls of `stat`.
+LIVE_EVERY, REST_EVERY = 0.5, 1.0
+# A log from this size on is shown from a sample first, until all of it is read.
+SAMPLED_FROM = 4 << 20
+SAMPLES = 400
+SAMPLE_BYTES = 4096
+HEAD_BYTES, TAIL_BYTES = 64 << 10, 256 << 10
+# What the screen takes in one go keeps keys waiting for no longer than this.
+PORTION_SECONDS = 0.008
 
 
 @dataclass(frozen=True)
-class Progress:
-    """The phase a run is in: its name, how much is done, of how much (0: not known), and the split if any."""
+class News:
+    """Something that the reader found. `begin`: the log begins anew. `sample`: it is read from here and there only;
+    what follows without the mark is the log from its beginning, up to `whole`. `run` and `failure` tell of the status.
+    """
 
-    phase: str = ""
-    done: int = 0
-    total: int = 0
-    split: str = ""
+    batch: Batch | None = None
+    begin: bool = False
+    sample: bool = False
+    whole: bool = False
+    run: Run | None = None
+    failure: NsmcTuiError | None = None
 
 
-@dataclass
-class Telemetry:
-    """All that a run has told so far. Series are arrays of equal length, one entry a `step` event, NaN where absent."""
+class LogReader:
+    """Reads a run's log from where it was left; knows a log that was replaced by another."""
 
-    steps: array[float] = field(default_factory=lambda: array("d"))
-    times: array[float] = field(default_factory=lambda: array("d"))
-    epochs: array[float] = field(default_factory=lambda: array("d"))
-    series: dict[str, array[float]] = field(default_factory=lambda: {name: array("d") for name in SERIES})
-    evals: list[tuple[int, str, dict[str, float], bool]] = field(default_factory=list)
-    checkpoints: list[tuple[int, bool]] = field(default_factory=list)
-    last: dict[str, Any] = field(default_factory=dict)
-    progress: Progress = Progress()
-    devices: dict[int, dict[str, Any]] = field(default_factory=dict)
-    log: deque[tuple[float, str, str]] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
-    failure: dict[str, Any] = field(default_factory=dict)
-    orders: dict[str, int] = field(default_factory=dict)
-    version: int = 0
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._offset = 0
+        self._inode = 0
 
-    def value(self, name: str) -> float | None:
-        """The newest value of a series; None before the first, NaN where it was no number."""
-        values = self.series[name]
-        return values[-1] if values else None
+    def read(self) -> Iterator[tuple[News, float]]:
+        """What is new, and the share of the log that is read. Costs a `stat` when there is nothing new."""
+        try:
+            status = self.path.stat()
+        except FileNotFoundError:
+            return
+        size = status.st_size
+        if size < self._offset or (self._inode and status.st_ino != self._inode):
+            self._offset = 0
+            yield News(begin=True), 0.0
+        self._inode = status.st_ino
+        if size <= self._offset:
+            return
+        sampled = self._offset == 0 and size >= SAMPLED_FROM
+        if sampled:
+            yield News(self._sample(size), sample=True), 0.0
+        if size - self._offset < SAMPLED_FROM:
+            for batch, _half in read_batches(self.path, self._offset, size):
+                self._offset = batch.end
+                yield News(batch), batch.end / size
+            return
+        for batch in scan(self.path, self._offset, size):
+            self._offset = batch.end
+            yield News(batch), batch.end / size
+        if sampled:
+            yield News(whole=True), 1.0
+
+    def _sample(self, size: int) -> Batch:
+        """The beginning, the end, and lines from all over the log between them."""
+        lines: list[bytes] = []
+        with self.path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+            lines.append(head[: head.rfind(b"\n") + 1])
+            inner = size - HEAD_BYTES - TAIL_BYTES
+            for number in range(SAMPLES):
+                file.seek(HEAD_BYTES + inner * number // SAMPLES)
+                piece = file.read(SAMPLE_BYTES)
+                start = piece.find(b"\n") + 1
+                end = piece.find(b"\n", start) + 1
+                if 0 < start < end:
+                    lines.append(piece[start:end])
+            file.seek(size - TAIL_BYTES)
+            tail = file.read(TAIL_BYTES)
+            lines.append(tail[tail.find(b"\n") + 1 : tail.rfind(b"\n") + 1])
+        return parse(b"".join(lines), size)
 
 
 class RunFeed:
-    """Follows one run: `poll` reads what is new and says whether anything changed."""
+    """One run as it is told by its files.
+
+    Either a thread looks after it (`start`, `close`) and `notify` is called in that thread when there is something
+    to `take`, or `poll` does all at once.
+    """
 
     def __init__(self, run_dir: Path) -> None:
         self.run_dir = run_dir
         self.telemetry = Telemetry()
         self.run: Run | None = None
-        self._tail = JsonlTail(run_dir / EVENTS_FILE)
+        # How much of the log is read, and whether what is shown comes from a sample of it.
+        self.share = 0.0
+        self.sampled = False
+        self._whole = self.telemetry
+        self._log = LogReader(run_dir / EVENTS_FILE)
+        self._status: tuple[int, int, int] | None = None
+        self._seen: Run | None = None
+        self._news: deque[tuple[News, float]] = deque()
+        self._closed = threading.Event()
+        self._asked = threading.Event()
+        self._failed = False
 
-    def poll(self, max_seconds: float = 0.05) -> bool:
-        """Read new events for at most `max_seconds`, and the status. True when there is something new to show."""
-        before = self.run
+    # -- the thread --------------------------------------------------------------------------------------------
+
+    def start(self, notify: Callable[[], object]) -> None:
+        """Look after the run in a thread of its own until `close`."""
+        threading.Thread(target=self._follow, args=(notify,), daemon=True, name="run-feed").start()
+
+    def close(self) -> None:
+        """Let the thread end; not waited for, it may be reading."""
+        self._closed.set()
+
+    def _follow(self, notify: Callable[[], object]) -> None:
+        while not self._closed.is_set():
+            for item in self._look():
+                if self._closed.is_set():
+                    return
+                self._news.append(item)
+                if not self._asked.is_set():
+                    self._asked.set()
+                    notify()
+            seen = self._seen
+            self._closed.wait(LIVE_EVERY if seen is None or seen.live else REST_EVERY)
+
+    def _look(self) -> Iterator[tuple[News, float]]:
+        news = self._look_at_status()
+        if news is not None:
+            yield news, self.share
         try:
-            self.run = load_run(self.run_dir)
+            yield from self._log.read()
+        except OSError as error:
+            # Deleted or cut off while it was read: what was read stays, and it is looked at again.
+            yield News(failure=NsmcTuiError(str(error.strerror or error))), self.share
+
+    def _look_at_status(self) -> News | None:
+        """The run, when something about it may have changed: of a run at rest only its status file."""
+        try:
+            status = os.stat(self.run_dir / STATUS_FILE)
+            mark = (status.st_mtime_ns, status.st_ino, status.st_size)
+        except OSError:
+            mark = (0, 0, 0)
+        if mark == self._status and self._seen is not None and not self._seen.live:
+            return None
+        self._status = mark
+        try:
+            run = load_run(self.run_dir)
         except NsmcTuiError as error:
-            # Deleted while it was watched: what was read stays on the screen.
-            self.telemetry.failure = {"message": error.message, "hint": error.hint}
-        records = self._tail.read(max_seconds=max_seconds)
-        for record in records:
-            self._take(record)
-        if records:
-            self.telemetry.version += 1
-        return bool(records) or self.run != before
+            if self._failed:
+                return None
+            self._failed = True
+            return News(failure=error)
+        self._failed = False
+        if run == self._seen:
+            return None
+        self._seen = run
+        return News(run=run)
+
+    # -- the screen --------------------------------------------------------------------------------------------
+
+    def take(self, seconds: float = PORTION_SECONDS) -> bool:
+        """Take what was read, for about `seconds`; whether more is waiting."""
+        self._asked.clear()
+        deadline = time.monotonic() + seconds
+        while self._news:
+            news, share = self._news.popleft()
+            self._take(news, share)
+            if time.monotonic() > deadline:
+                break
+        return bool(self._news)
+
+    def poll(self) -> bool:
+        """Look, read and take all there is; True when anything changed."""
+        found = False
+        for news, share in self._look():
+            self._take(news, share)
+            found = True
+        return found
+
+    def _take(self, news: News, share: float) -> None:
+        if news.run is not None:
+            self.run = news.run
+        if news.failure is not None:
+            # What was read stays on the screen.
+            self.telemetry.failure = {"message": news.failure.message, "hint": news.failure.hint}
+        if news.begin:
+            self.telemetry = self._whole = Telemetry(version=self.telemetry.version + 1)
+            self.sampled = False
+        if news.batch is not None:
+            if news.sample:
+                self._whole = Telemetry()
+                self.telemetry = Telemetry(version=self.telemetry.version)
+                self.telemetry.take(news.batch)
+                self.sampled = True
+            else:
+                self._whole.take(news.batch)
+                self.share = share
+        if news.whole:
+            self._show_whole()
+
+    def _show_whole(self) -> None:
+        """All of the log is read: it takes the sample's place."""
+        self.sampled = False
+        self._whole.version += self.telemetry.version
+        self.telemetry = self._whole
 
     @property
     def behind(self) -> bool:
-        """Whether more events are waiting to be read."""
-        return self._tail.pending
-
-    def _take(self, event: dict[str, Any]) -> None:
-        match event.get("type"):
-            case "run_started":
-                self._take_start(event)
-            case "step":
-                self._take_step(event)
-            case "phase":
-                self._take_phase(event)
-            case "eval":
-                self._take_eval(event)
-            case "checkpoint":
-                step, best = int(_number(event.get("step"), 0)), bool(event.get("best"))
-                self.telemetry.checkpoints.append((step, best))
-                self._say(event, "info", f"checkpoint-{step}" + (" · best" if best else ""))
-            case "device":
-                self.telemetry.devices[int(_number(event.get("index"), 0))] = event
-            case "alert":
-                hint = event.get("hint")
-                text = str(event.get("message") or "") + (f" → {hint}" if hint else "")
-                self._say(event, str(event.get("level") or "info"), text)
-            case "order":
-                step = int(_number(event.get("taken_at_step"), 0))
-                self.telemetry.orders[str(event.get("id") or "")] = step
-                self._say(event, "info", f"{formats.order(str(event.get('action')))} @ {step:,}")
-            case "run_finished":
-                self.telemetry.progress = Progress()
-                self._say(event, "info", formats.state(str(event.get("state") or "finished")))
-            case "run_failed":
-                self.telemetry.progress = Progress()
-                self.telemetry.failure = event
-                self._say(event, "error", str(event.get("message") or ""))
-
-    def _say(self, event: dict[str, Any], level: str, text: str) -> None:
-        self.telemetry.log.append((_number(event.get("ts"), 0.0), level, text))
-
-    def _take_start(self, event: dict[str, Any]) -> None:
-        """A further start goes on from a checkpoint: what an earlier life did after it is trained again."""
-        resumed = event.get("resumed_from")
-        if not isinstance(resumed, int):
-            return
-        telemetry = self.telemetry
-        self._forget_from(resumed + 1)
-        telemetry.evals = [found for found in telemetry.evals if found[0] <= resumed and not found[3]]
-        telemetry.checkpoints = [found for found in telemetry.checkpoints if found[0] <= resumed]
-        telemetry.failure = {}
-        self._say(event, "info", _("resumed from step {step}").format(step=f"{resumed:,}"))
-
-    def _take_step(self, event: dict[str, Any]) -> None:
-        telemetry = self.telemetry
-        step = _number(event.get("step"))
-        if not math.isfinite(step):
-            return
-        if telemetry.steps and step <= telemetry.steps[-1]:
-            # Resumed from a checkpoint before the last step that was seen: the line goes on from there.
-            self._forget_from(step)
-        telemetry.steps.append(step)
-        telemetry.times.append(_number(event.get("ts")))
-        telemetry.epochs.append(_number(event.get("epoch")))
-        for name, values in telemetry.series.items():
-            values.append(_number(event.get(name)))
-        telemetry.last = event
-        telemetry.progress = Progress("training", int(step), int(_number(event.get("max_steps"), 0)))
-
-    def _forget_from(self, step: float) -> None:
-        telemetry = self.telemetry
-        while telemetry.steps and telemetry.steps[-1] >= step:
-            for values in (telemetry.steps, telemetry.times, telemetry.epochs, *telemetry.series.values()):
-                values.pop()
-
-    def _take_phase(self, event: dict[str, Any]) -> None:
-        name, split = str(event.get("name") or ""), str(event.get("split") or "")
-        before = self.telemetry.progress
-        if not split and name == before.phase:
-            split = before.split
-        if name != before.phase or split != before.split:
-            self._say(event, "info", f"{formats.phase(name)} {split}".strip())
-        self.telemetry.progress = Progress(
-            name, int(_number(event.get("done"), 0)), int(_number(event.get("total"), 0)), split
-        )
-
-    def _take_eval(self, event: dict[str, Any]) -> None:
-        metrics = {
-            str(name): float(value)
-            for name, value in (event.get("metrics") or {}).items()
-            if isinstance(value, int | float)
-        }
-        split, final = str(event.get("split") or ""), bool(event.get("final"))
-        self.telemetry.evals.append((int(_number(event.get("step"), 0)), split, metrics, final))
-        shown = "  ".join(
-            f"{name.split('_', 1)[1]} {formats.number(value)}"
-            for name, value in metrics.items()
-            if name.split("_", 1)[-1] in ("accuracy", "f1", "loss")
-        )
-        self._say(event, "info", f"{split}  {shown}")
-
-
-def _number(value: Any, default: float = NAN) -> float:
-    return float(value) if isinstance(value, int | float) else default
+        """Whether the log is still being read."""
+        return self.sampled

@@ -21,7 +21,7 @@ from tui.screens.evaluation import EvaluationScreen
 from tui.screens.help import HelpScreen
 from tui.screens.monitor import MonitorScreen
 from tui.screens.runs import RunsScreen
-from tui.widgets.chart import Chart, Plot
+from tui.widgets.chart_grid import ChartGrid
 from tui.widgets.confusion import Confusion
 from tui.widgets.top_bar import TopBar
 
@@ -128,19 +128,19 @@ async def test_monitor_of_a_finished_run(run_copy: Path, size: tuple[int, int], 
     set_language(language)
     app = NsmcTuiApp(run_copy.parent, run=run_copy)
     async with app.run_test(size=size) as pilot:
-        await until(pilot, lambda: isinstance(app.screen, MonitorScreen) and app.screen._feed.telemetry.steps)
-        await until(pilot, lambda: app.screen.query_one("#loss Plot", Plot).lines)
+        await until(pilot, lambda: isinstance(app.screen, MonitorScreen) and len(app.screen._feed.telemetry.steps))
+        await until(pilot, lambda: "⣀" in screen_text(app) or "⠤" in screen_text(app))
         text = screen_text(app)
         assert ("finished" if language == "en" else "완료") in text
         assert "checkpoint-" in text or size == (80, 24)
         assert not control_bytes(text)
         assert all(len(line) <= size[0] for line in text.split("\n"))
         await pilot.press("w", "x", "enter")
-        await until(pilot, lambda: app.screen.query_one("#charts").has_class("-one"))
-        shown = [chart for chart in app.screen.query(Chart) if chart.display and chart.size.width > 0]
-        assert [chart.id for chart in shown] == ["loss"]
+        grid = app.screen.query_one(ChartGrid)
+        await until(pilot, lambda: grid.enlarged)
+        assert [metric.key for metric in grid.shown] == ["loss"]
         await pilot.press("escape")
-        await until(pilot, lambda: not app.screen.query_one("#charts").has_class("-one"))
+        await until(pilot, lambda: not grid.enlarged and len(grid.shown) > 1)
 
 
 async def test_monitor_follows_a_log_that_is_being_written(tmp_path: Path) -> None:
@@ -165,7 +165,8 @@ async def test_monitor_follows_a_log_that_is_being_written(tmp_path: Path) -> No
         await until(pilot, lambda: "3 / 100" in screen_text(app))
         telemetry = app.screen._feed.telemetry
         assert list(telemetry.steps) == [1, 2, 3]
-        assert telemetry.series["loss"][1] != telemetry.series["loss"][1]
+        assert list(telemetry.values("loss")) == [0.5, float("inf"), 0.25]
+        await until(pilot, lambda: "1 NaN" in screen_text(app))
         await pilot.press("s")
         await until(pilot, lambda: "Stop this run?" in screen_text(app))
         await pilot.press("y")
@@ -178,15 +179,10 @@ async def test_monitor_follows_a_log_that_is_being_written(tmp_path: Path) -> No
             step(newest, 0.2)
             await pilot.resize_terminal(columns, lines)
             await until(pilot, lambda newest=newest: telemetry.steps[-1] == newest)
-            shown = [chart for chart in app.screen.query(Chart) if chart.size.width > 0]
-            await until(
-                pilot,
-                lambda shown=shown: all(
-                    not plot.lines or plot.lines[-1].x[-1] == telemetry.steps[-1]
-                    for plot in (chart.query_one(Plot) for chart in shown if chart.id != "accuracy")
-                ),
-            )
-        assert len(shown) >= 2
+            await until(pilot, lambda newest=newest: f"{newest:,} / 100" in screen_text(app))
+            text = screen_text(app)
+            assert all(len(line) <= columns for line in text.split("\n"))
+            assert "loss" in text
         write_status(path, {**status, "state": "failed", "error": "loss is nan", "hint": "lower it"})
         with (path / "events.jsonl").open("a") as file:
             failed = {"v": 1, "ts": 9.0, "type": "run_failed", "error": "nan_loss", "message": "loss is nan"}

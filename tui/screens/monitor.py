@@ -1,121 +1,209 @@
-"""One run while it trains: how far it is, its loss and memory, what it says; and the orders to it."""
+"""One run while it trains: how far it is, its charts, what it says; and the orders to it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rich.text import Text
+from textual import on, work
 from textual.binding import BindingType
-from textual.containers import Container
+from textual.containers import Container, Horizontal
+from textual.message import Message
 from textual.widget import Widget
-from textual.widgets import Static
+from textual.widgets import Input
 
 from core import formats
 from core.i18n import N_
 from core.i18n import gettext as _
-from tui.feed import NAN
+from core.settings import load_settings, save_setting
+from tui.chart_drawing import Source
+from tui.feed import RunFeed
 from tui.keymap import key
 from tui.screens.monitor_orders import MonitorOrders
-from tui.series import Ema
-from tui.widgets.chart import Chart, Line
+from tui.widgets.chart_grid import ChartGrid, Choices
 from tui.widgets.failure_card import FailureCard
+from tui.widgets.live_text import LiveText
 from tui.widgets.log_tail import LogTail
 
-TICK = 0.25
-SMOOTHING = (0.0, 0.6, 0.9, 0.97)
-X_AXES = ("step", "epoch", "time")
+# At most so many pictures a second; on a line that is slower than that, as many as it takes.
+FRAME = 0.25
+# Chunks of output that may wait for the terminal before a picture is left out.
+BACKLOG = 4
 BAR = 32
+SETTING = "monitor"
+
+
+class FeedNews(Message):
+    """A run's reader has found something; `feed` is to be asked for it."""
+
+    def __init__(self, feed: RunFeed) -> None:
+        super().__init__()
+        self.feed = feed
+
+
+class NotKept(Message):
+    """A choice could not be written to the settings."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__()
+        self.error = error
 
 
 class MonitorScreen(MonitorOrders):
-    """Watches a run live, a finished one at rest."""
+    """Watches a run live, a finished one at rest. `overlay` are runs whose lines are laid over this one's; without
+    any, the marked runs and the baseline are, at the key `o`."""
 
     NAME = "monitor"
     CSS_PATH = "monitor.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        key("x", "x_axis", N_("x-axis"), N_("Step, epoch or time on the x-axis")),
-        key("w", "smoothing", N_("Smoothing"), N_("Smoothing of the loss (EMA)"), show=True),
-        key("enter", "enlarge", N_("Enlarge"), N_("The chosen chart alone, and back")),
+        key("x", "x_axis", N_("x-axis"), N_("Step, epoch, samples or time on the x-axis")),
+        key("w", "smoothing", N_("Smoothing"), N_("Smoothing of the lines (EMA, as TensorBoard's)")),
+        key("o", "overlay", N_("Overlay"), N_("Lay marked runs and the baseline over this one, or take them away")),
         key("r", "review", N_("Review errors"), N_("Mispredicted reviews with attention"), show=True),
         key(
             "e", "run_screen('evaluation')", N_("Evaluation"), N_("Scores and confusion matrix of this run"), show=True
         ),
     ]
 
-    def __init__(self, run_dir: Path) -> None:
+    def __init__(self, run_dir: Path, overlay: Sequence[Path] = ()) -> None:
         super().__init__(run_dir)
-        self._ema = Ema(SMOOTHING[2])
-        self._x = 0
+        self._others: list[RunFeed] = []
+        self._overlay = list(overlay)
+        self._sources: dict[Path, Source] = {}
+        self._drawn_at = 0.0
+        self._later = False
+        self._dirty = False
+        self._drawn: Any = None
         self._was_live = False
         self._left = False
 
     def compose_body(self) -> Iterable[Widget]:
-        """Progress, failure card, charts, log."""
-        yield Static("", id="progress", markup=False)
+        """Progress, failure card, charts, log and device."""
+        settings = load_settings()
+        yield LiveText(id="progress")
         yield FailureCard(self.run_dir)
-        with Container(id="charts"):
-            yield Chart(_("loss"), "loss")
-            yield Chart(_("memory"), "memory")
-            evaluation, rate = Chart(_("dev accuracy"), "accuracy"), Chart(_("learning rate"), "rate")
-            norm, speed = Chart(_("gradient norm"), "norm"), Chart(_("reviews per second"), "speed")
-            for chart in (evaluation, rate):
-                chart.add_class("secondary")
-                yield chart
-            for chart in (norm, speed):
-                chart.add_class("extra")
-                yield chart
-        yield Container(id="device")
-        yield LogTail()
+        yield ChartGrid(Choices.of(settings.get(SETTING)), plain=bool(settings.get("ascii")))
+        yield Input(id="metric-filter", placeholder=_("metrics: a regular expression; esc shows all"), compact=True)
+        with Horizontal(id="bottom"):
+            yield LogTail()
+            yield Container(id="device")
 
     def on_mount(self) -> None:
-        """Read what there is, then follow."""
+        """Begin to look after the run."""
         super().on_mount()
-        self._tick()
-        self.set_interval(TICK, self._tick)
-        self.query_one("#loss").focus()
+        self.set_top(self.run_title, _("Monitor"))
+        self.query_one(ChartGrid).focus()
+        self._feed.start(self._notify(self._feed))
+        if self._overlay:
+            self._lay_over(self._overlay)
+        self._draw()
+
+    def on_unmount(self) -> None:
+        """Nobody looks any more."""
+        for feed in (self._feed, *self._others):
+            feed.close()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """The ways to the results when there are results."""
         run = self._feed.run
-        live = run is not None and run.live
         if action == "review":
-            return not live and bool(run is not None and run.metrics)
+            return run is not None and not run.live and bool(run.metrics)
         return super().check_action(action, parameters)
+
+    # -- news --------------------------------------------------------------------------------------------------
+
+    def _notify(self, feed: RunFeed) -> Any:
+        return lambda: self.post_message(FeedNews(feed))
+
+    @on(FeedNews)
+    def _take(self, event: FeedNews) -> None:
+        if event.feed.take():
+            # More is waiting; keys come first.
+            self.call_later(self.post_message, FeedNews(event.feed))
+        self._dirty = True
+        self._draw_soon()
+
+    def _draw_soon(self) -> None:
+        """Draw, but not more often than the eye and the line can follow."""
+        if self._later:
+            return
+        wait = self._drawn_at + FRAME - time.monotonic()
+        if wait <= 0 and not self._line_is_busy():
+            self._draw()
+        else:
+            self._later = True
+            self.set_timer(max(wait, 0.05), self._draw_late)
+
+    def _draw_late(self) -> None:
+        self._later = False
+        if self._line_is_busy():
+            self._draw_soon()
+        else:
+            self._draw()
+
+    def _line_is_busy(self) -> bool:
+        """Whether output is still waiting for the terminal (a slow connection): another picture would only queue."""
+        writer = getattr(self.app._driver, "_writer_thread", None)
+        waiting = getattr(writer, "_queue", None)
+        return waiting is not None and waiting.qsize() > BACKLOG
+
+    def on_screen_resume(self) -> None:
+        """What came while another screen was in front is drawn."""
+        self._drawn = None
+        self._dirty = True
+        self._draw()
 
     # -- drawing -----------------------------------------------------------------------------------------------
 
-    def _tick(self) -> None:
-        changed = self._feed.poll()
+    def _draw(self) -> None:
         run = self._feed.run
-        if run is None or not self.is_current:
+        if not self.is_current or not self._dirty:
             return
-        self.set_top(self.run_title, _("Monitor"), state=run.state)
-        self.settle_orders()
-        if changed or run.live:
-            self._draw_progress()
-        if changed:
-            self._draw_failure()
-            self._draw_charts()
-            self._draw_log()
-        if self._was_live != run.live:
-            self.refresh_bindings()
-            if not run.live:
-                self._ended(run.state)
-        self._was_live = run.live
-
-    def on_resize(self) -> None:
-        """Charts that were hidden are as old as the moment when they were last seen."""
-        if self._feed.run is not None:
-            self.call_after_refresh(self._draw_all)
-
-    def _draw_all(self) -> None:
+        self._dirty = False
+        self._drawn_at = time.monotonic()
+        if run is not None:
+            self.set_top(self.run_title, _("Monitor"), state=run.state)
+            self.settle_orders()
         self._draw_progress()
-        self._draw_charts()
-        self._draw_log()
+        telemetry = self._feed.telemetry
+        self.query_one(FailureCard).show(run, telemetry.failure)
+        version = (
+            id(telemetry),
+            telemetry.version,
+            tuple(feed.telemetry.version for feed in self._others),
+            run is not None and run.live,
+        )
+        if version != self._drawn:
+            self._drawn = version
+            self._draw_charts()
+            self.query_one(LogTail).show(telemetry.log)
+        live = run is not None and run.live
+        if self._was_live != live:
+            self.refresh_bindings()
+            if run is not None and not live:
+                self._ended(run.state)
+        self._was_live = live
+
+    def _draw_charts(self) -> None:
+        run = self._feed.run
+        live = run is not None and run.live
+        if live:
+            message = _("Nothing to draw yet: the first figures come with the first step.")
+        elif run is None:
+            message = _("reading …")
+        else:
+            message = _("This run told no figures.") + "\n" + _("Its log may say why; worker.log says more.")
+        sources = [self._source(feed) for feed in (self._feed, *self._others)]
+        self.query_one(ChartGrid).show(sources, live=live, message=message)
+
+    def _source(self, feed: RunFeed) -> Source:
+        source = self._sources.get(feed.run_dir)
+        if source is None or source.telemetry is not feed.telemetry:
+            source = self._sources[feed.run_dir] = Source(feed.telemetry, _name(feed.run_dir))
+        return source
 
     def _ended(self, state: str) -> None:
         if self.nsmc.demo and state == "finished" and not self._left:
@@ -135,31 +223,49 @@ class MonitorScreen(MonitorOrders):
         elif state in ("failed", "crashed"):
             self.nsmc.say(_("The run has ended: {state}").format(state=formats.state(state)), severity="error")
 
+    def draw_orders(self) -> None:
+        """The line of progress tells what becomes of orders."""
+        self._draw_progress()
+
     def _draw_progress(self) -> None:
-        run, telemetry = self._feed.run, self._feed.telemetry
+        run = self._feed.run
+        if run is None:
+            return
+        facts = Text("   ".join(part for part in self._facts() if part), style="dim")
+        self.query_one("#progress", LiveText).show([self._progress_line(), facts])
+
+    def _progress_line(self) -> Text:
+        run, progress = self._feed.run, self._feed.telemetry.progress
         assert run is not None
-        progress, last = telemetry.progress, telemetry.last
-        variables = self.app.theme_variables
-        line = Text(no_wrap=True)
+        line = Text()
         if self._feed.behind:
-            line.append(_("reading the log …"), style="dim")
+            line.append(_("reading the log …"), style="bold")
+            line.append(f"  {self._feed.share:.0%}   ")
+            line.append(_("the charts show a sample of it"), style="dim")
         elif progress.phase and run.live:
             doing = formats.state("paused") if run.state == "paused" else formats.phase(progress.phase)
             line.append(f"{doing} {progress.split}".strip() + "  ", style="bold")
-            share = progress.done / progress.total if progress.total else None
-            width = min(BAR, max(8, self.size.width - 60))
-            if share is not None:
-                full = round(width * min(1.0, share))
-                line.append("━" * full, style=variables.get("accent", ""))
-                line.append("┈" * (width - full), style=variables.get("faint", "dim"))
-                unit = "" if progress.phase == "training" else f"  {share:.0%}"
-                line.append(f"  {progress.done:,} / {progress.total:,}{unit}")
-            else:
-                line.append("…", style="dim")
+            self._append_bar(line, progress.done, progress.total, percent=progress.phase != "training")
         elif run.max_steps:
             line.append(f"{run.step:,} / {run.max_steps:,}", style="bold")
             line.append(f"  {_('steps')}", style="dim")
-        facts = Text(no_wrap=True, style="dim")
+        return line
+
+    def _append_bar(self, line: Text, done: int, total: int, *, percent: bool) -> None:
+        if not total:
+            line.append("…", style="dim")
+            return
+        variables = self.app.theme_variables
+        width = min(BAR, max(8, self.size.width - 60))
+        full = round(width * min(1.0, done / total))
+        line.append("━" * full, style=variables.get("accent", ""))
+        line.append("┈" * (width - full), style=variables.get("faint", "dim"))
+        line.append(f"  {done:,} / {total:,}" + (f"  {done / total:.0%}" if percent else ""))
+
+    def _facts(self) -> list[str]:
+        run, telemetry = self._feed.run, self._feed.telemetry
+        assert run is not None
+        last, progress = telemetry.last, telemetry.progress
         epoch = last.get("epoch")
         parts = [f"epoch {epoch:.2f}" if isinstance(epoch, float | int) else ""]
         if run.live and progress.phase == "training" and run.state != "paused":
@@ -175,137 +281,101 @@ class MonitorScreen(MonitorOrders):
             parts.append(formats.split_name(run.metric_split()))
         if run.silent:
             parts.append(_("silent for {time}").format(time=formats.duration(time.time() - run.updated)))
-        parts += self.orders_line()
-        facts.append("   ".join(part for part in parts if part))
-        self.query_one("#progress", Static).update(Text("\n").join([line, facts]))
+        if telemetry.skipped:
+            parts.append(_("{n} broken lines in the log").format(n=f"{telemetry.skipped:,}"))
+        return parts + self.orders_line()
 
-    def _draw_failure(self) -> None:
-        self.query_one(FailureCard).show(self._feed.run, self._feed.telemetry.failure)
+    # -- overlay -----------------------------------------------------------------------------------------------
 
-    def _axis(self) -> tuple[list[float], Callable[[float], str]]:
-        telemetry = self._feed.telemetry
-        if X_AXES[self._x] == "epoch":
-            return list(telemetry.epochs), "{:.2f}".format
-        if X_AXES[self._x] == "time":
-            begin = telemetry.times[0] if telemetry.times else 0.0
-            return [moment - begin for moment in telemetry.times], _seconds
-        return list(telemetry.steps), "{:,.0f}".format
+    def _lay_over(self, paths: Sequence[Path]) -> None:
+        for path in dict.fromkeys(paths):
+            if path != self.run_dir:
+                feed = RunFeed(path)
+                self._others.append(feed)
+                feed.start(self._notify(feed))
 
-    def _draw_charts(self) -> None:
-        telemetry = self._feed.telemetry
-        version = (telemetry.version, self._x, self._ema.weight, self.app.theme, self.size)
-        x, x_ticks = self._axis()
-        title = _("loss") if self._ema.weight == 0 else _("loss (EMA {weight})").format(weight=self._ema.weight)
-        smooth = self._ema.extend(telemetry.series["loss"])
-        loss = telemetry.value("loss")
-        shown = "" if loss is None else formats.number(smooth[-1] if self._ema.weight else loss)
-
-        def loss_lines() -> list[Line]:
-            if self._ema.weight == 0:
-                return [Line(x, telemetry.series["loss"])]
-            return [Line(x, telemetry.series["loss"], "faint"), Line(x, smooth)]
-
-        self._chart("loss").show(version, shown, loss_lines, title=title, x_ticks=x_ticks)
-        self._draw_memory(version, x, x_ticks)
-        self._draw_dev_accuracy(version, x_ticks)
-        rate = telemetry.value("learning_rate")
-        norm, speed = telemetry.value("grad_norm"), telemetry.value("samples_per_second")
-        others: tuple[tuple[str, str, str, Callable[[float], str]], ...] = (
-            ("rate", "learning_rate", formats.rate(rate), "{:.1e}".format),
-            ("norm", "grad_norm", "" if norm is None else formats.number(norm, 2), "{:.2f}".format),
-            ("speed", "samples_per_second", "" if speed is None else formats.count(speed), "{:,.0f}".format),
-        )
-        for chart, name, text, ticks in others:
-            draw = partial(self._one_line, x, name)
-            self._chart(chart).show(version, text, draw, ticks=ticks, x_ticks=x_ticks)
-
-    def _one_line(self, x: list[float], name: str) -> list[Line]:
-        return [Line(x, self._feed.telemetry.series[name])]
-
-    def _draw_memory(self, version: object, x: list[float], x_ticks: Callable[[float], str]) -> None:
-        series = self._feed.telemetry.series
-        on_gpu = any(value == value for value in series["gpu_allocated"][-1:])
-        names = ("gpu_reserved", "gpu_allocated") if on_gpu else ("rss",)
-        now = series[names[-1]][-1] if series["rss"] else NAN
-        title = _("GPU memory") if on_gpu else _("memory of the worker (no GPU)")
-
-        def lines() -> list[Line]:
-            tones = ("faint", "accent") if on_gpu else ("accent",)
-            return [Line(x, series[name], tone) for name, tone in zip(names, tones, strict=True)]
-
-        self._chart("memory").show(
-            version, formats.size(now) if now == now else "", lines, title=title, ticks=_gigabytes, x_ticks=x_ticks
-        )
-
-    def _draw_dev_accuracy(self, version: object, x_ticks: Callable[[float], str]) -> None:
-        telemetry = self._feed.telemetry
-        found = [
-            (step, metrics["eval_accuracy"])
-            for step, split, metrics, final in telemetry.evals
-            if split == "dev" and "eval_accuracy" in metrics and not final
-        ]
-        place = dict(zip(telemetry.steps, self._axis()[0], strict=True))
-        xs = [place.get(step, float(step)) for step, _value in found]
-        ys = [value for _step, value in found]
-        value = formats.number(ys[-1]) if ys else ""
-        self._chart("accuracy").show(
-            (version, len(found)), value, lambda: [Line(xs, ys)], x_ticks=x_ticks, ticks="{:.3f}".format
-        )
-
-    def _chart(self, name: str) -> Chart:
-        return self.query_one(f"#{name}", Chart)
-
-    def _draw_log(self) -> None:
-        self.query_one(LogTail).show(self._feed.telemetry.log)
-
-    def draw_orders(self) -> None:
-        """The line of progress tells what becomes of orders."""
-        self._draw_progress()
+    def action_overlay(self) -> None:
+        """Lay marked runs over this one, or take away what lies there."""
+        if self._others:
+            for feed in self._others:
+                feed.close()
+            self._others = []
+            self._dirty = True
+            self._draw()
+            return
+        baseline = self.nsmc.baseline
+        paths = [*self._overlay, *self.nsmc.marked, *([baseline] if baseline is not None else [])]
+        if not any(path != self.run_dir for path in paths):
+            self.nsmc.say(_("No other run is marked. Space marks one in the list of runs (1)."))
+            return
+        self._lay_over(paths)
 
     # -- keys --------------------------------------------------------------------------------------------------
 
     def action_x_axis(self) -> None:
         """Next x-axis."""
-        self._x = (self._x + 1) % len(X_AXES)
-        self._draw_charts()
-        self.nsmc.say(
-            _("x-axis: {name}").format(name={"step": _("step"), "epoch": "epoch", "time": _("time")}[X_AXES[self._x]])
-        )
+        self.query_one(ChartGrid).next_axis()
 
     def action_smoothing(self) -> None:
         """Next smoothing weight."""
-        weight = SMOOTHING[(SMOOTHING.index(self._ema.weight) + 1) % len(SMOOTHING)]
-        self._ema = Ema(weight)
-        self._draw_charts()
-
-    def action_enlarge(self) -> None:
-        """Show the focused chart alone, or all again."""
-        box = self.query_one("#charts")
-        focused = self.focused
-        enlarge = not box.has_class("-one") and isinstance(focused, Chart)
-        for chart in self.query(Chart):
-            chart.set_class(enlarge and chart is focused, "-enlarged")
-        box.set_class(enlarge, "-one")
-        self._feed.telemetry.version += 1
-        self.call_after_refresh(self._draw_charts)
+        self.query_one(ChartGrid).next_smoothing()
 
     def action_review(self) -> None:
         """Go to the errors."""
         self.action_run_screen("review")
 
     def action_back(self) -> None:
-        """From one chart back to all, else to the runs."""
-        if self.query_one("#charts").has_class("-one"):
-            self.action_enlarge()
+        """From the line for a pattern, the cursor and one chart back to all of them, else to the runs."""
+        grid, line = self.query_one(ChartGrid), self.query_one("#metric-filter", Input)
+        if line.has_focus:
+            line.value = ""
+            self._close_filter()
+        elif grid.cursor is not None:
+            grid.action_cursor()
+        elif grid.enlarged:
+            grid.action_enlarge()
         else:
             super().action_back()
 
+    @on(ChartGrid.Filter)
+    def _ask_filter(self) -> None:
+        line = self.query_one("#metric-filter", Input)
+        line.display = True
+        line.value = self.query_one(ChartGrid).choices.filter
+        line.focus()
 
-def _seconds(value: float) -> str:
-    if value < 120:
-        return f"{value:.0f}s"
-    return f"{value / 60:.0f}min" if value < 7200 else f"{value / 3600:.1f}h"
+    @on(Input.Changed, "#metric-filter")
+    def _filter_typed(self, event: Input.Changed) -> None:
+        self.query_one(ChartGrid).filter(event.value)
+
+    @on(Input.Submitted, "#metric-filter")
+    def _filter_given(self) -> None:
+        self._close_filter()
+
+    def _close_filter(self) -> None:
+        grid = self.query_one(ChartGrid)
+        grid.focus()
+        self.query_one("#metric-filter").display = False
+        self._keep(grid.choices.settings())
+
+    @on(ChartGrid.Changed)
+    def _choice_made(self, event: ChartGrid.Changed) -> None:
+        self._keep(event.choices.settings())
+
+    @work(thread=True, exclusive=True, group="settings")
+    def _keep(self, settings: dict[str, Any]) -> None:
+        # In a thread: it ends with an fsync.
+        try:
+            save_setting(SETTING, settings)
+        except OSError as error:
+            self.post_message(NotKept(error))
+
+    @on(NotKept)
+    def _not_kept(self, event: NotKept) -> None:
+        reason = event.error.strerror or event.error
+        self.nsmc.say(_("the choice could not be kept: {reason}").format(reason=reason), severity="warning")
 
 
-def _gigabytes(value: float) -> str:
-    return f"{value / (1 << 30):.2f}G"
+def _name(run_dir: Path) -> str:
+    parts = run_dir.name.split("-", 2)
+    return f"{parts[1][:4]} {parts[2]}" if len(parts) == 3 and len(parts[1]) == 6 else run_dir.name
