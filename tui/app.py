@@ -24,6 +24,7 @@ from core.i18n import gettext as _
 from core.run_marks import RunMarks
 from core.settings import load_settings, save_setting
 from core.text import visible
+from tui import colour_depth
 from tui.keymap import key, localise, own_bindings
 from tui.machine import MachineReader
 from tui.screens.base import RunScreen
@@ -95,6 +96,7 @@ class NsmcTuiApp(App[None]):
             self.register_theme(theme)
         chosen = os.environ.get("TEXTUAL_THEME") or load_settings().get("theme") or THEMES[0].name
         self.theme = chosen if chosen in {theme.name for theme in THEMES} else THEMES[0].name
+        colour_depth.prepare(self)
 
     def on_mount(self) -> None:
         """Open the first screen, listen for signals, begin to look at the machine."""
@@ -244,13 +246,17 @@ class NsmcTuiApp(App[None]):
         """Our own colours, for themes that do not know them and for the first reading of the style sheets."""
         return dict(THEMES[0].variables)
 
-    def watch_theme(self, theme: str) -> None:
+    def watch_theme(self, before: str, theme: str) -> None:
         """Remember the theme that the user chose."""
-        if self.is_running and theme != load_settings().get("theme"):
+        if self.is_running and before != theme:
+            self._keep("theme", theme)
+
+    def _keep(self, setting: str, value: object) -> None:
+        if value != load_settings().get(setting):
             try:
-                save_setting("theme", theme)
+                save_setting(setting, value)
             except OSError as error:
-                self.say(_("the theme could not be kept: {reason}").format(reason=error), severity="warning")
+                self.say(_("the setting could not be kept: {reason}").format(reason=error), severity="warning")
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Everything that our keys can do here, by name; the themes."""
@@ -260,6 +266,16 @@ class NsmcTuiApp(App[None]):
             )
         other = next(theme.name for theme in THEMES if theme.name != self.theme)
         yield SystemCommand(_("Light or dark"), _("Change to the other theme"), lambda: setattr(self, "theme", other))
+        yield SystemCommand(_("ASCII drawing"), _("Bars and maps without block characters, or with them"), self._ascii)
+        yield SystemCommand(_("Number of colours"), _("The next of: all, 256, 16, none"), self._depth)
+
+    def _ascii(self) -> None:
+        colour_depth.set_ascii(self, not colour_depth.ascii_of(self))
+        self._keep("ascii", colour_depth.ascii_of(self))
+
+    def _depth(self) -> None:
+        self._keep("colours", colour_depth.next_depth(self))
+        self.say(_("Colours: {depth}").format(depth=colour_depth.depth_of(self)))
 
     def _action_callback(self, action: str, node: Any) -> Callable[[], Any]:
         async def run() -> None:

@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core import attention
+from core.attribution_methods import METHODS
 from core.i18n import gettext as _
 from core.text import visible
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
     from numpy.typing import NDArray
 
     from core.inspector_protocol import Inspection
+    from tui.attention_maps import AttentionMaps
 
 SPECIAL = ("hidden", "renormalised", "shown")
 """What is done with tokens that the tokenizer added; most heads send nearly all to `[SEP]`, so hidden comes first."""
@@ -27,13 +31,23 @@ LAST = -1
 
 HOTTEST = 3
 
+BY_WORD = ("occlusion",)
+"""The methods that know words only."""
+
+
+def method_name(method: str) -> str:
+    """A method as people say it."""
+    return _(METHODS[method].title)
+
 
 @dataclass(frozen=True)
 class HeatChoice:
     """Which weights to show.
 
-    layer, head: numbers from 0, None for the mean over them; LAST for the last layer. For rollout, which needs all
-    heads, the layer up to which it is multiplied. special: one of SPECIAL. words: by word (어절), else by token.
+    method: one of `core.attribution_methods.METHODS`, that of the heat on the text. layer, head: numbers from 0, None
+    for the mean over them; LAST for the last layer. They choose the map, and the heat on the text where the method is
+    `attention`; for rollout, which needs all heads, the layer up to which it is multiplied. special: one of SPECIAL.
+    words: by word (어절), else by token.
     """
 
     method: str = "attention"
@@ -42,6 +56,26 @@ class HeatChoice:
     special: str = SPECIAL[0]
     words: bool = True
 
+    @property
+    def rolled(self) -> bool:
+        """Whether the map is rollout's."""
+        return self.method == "rollout"
+
+    @property
+    def attributed(self) -> bool:
+        """Whether the heat on the text comes from an attribution, not from a map."""
+        return not METHODS[self.method].matrix
+
+    @property
+    def signed(self) -> bool:
+        """Whether the heat on the text has a sign."""
+        return METHODS[self.method].signed
+
+    @property
+    def by_word(self) -> bool:
+        """Whether the heat on the text is by word."""
+        return self.words or self.method in BY_WORD
+
     def fitted(self, n_layers: int, n_heads: int) -> HeatChoice:
         """The same choice with numbers that a model of this size has."""
         layer, head = self.layer, self.head
@@ -49,14 +83,14 @@ class HeatChoice:
             layer = n_layers - 1
         if head is not None and head >= n_heads:
             head = n_heads - 1
-        if self.method == "rollout":
+        if self.rolled:
             layer, head = n_layers - 1 if layer is None else layer, None
         return replace(self, layer=layer, head=head)
 
     def next_layer(self, step: int, n_layers: int, n_heads: int) -> HeatChoice:
         """The next layer: the mean comes after the last (rollout has no mean)."""
         fitted = self.fitted(n_layers, n_heads)
-        if self.method == "rollout":
+        if self.rolled:
             return replace(fitted, layer=((fitted.layer or 0) + step) % n_layers)
         return replace(fitted, layer=_cycle(fitted.layer, step, n_layers))
 
@@ -64,10 +98,10 @@ class HeatChoice:
         """The next head: the mean comes after the last."""
         return replace(self.fitted(n_layers, n_heads), head=_cycle(self.head, step, n_heads))
 
-    def next_method(self) -> HeatChoice:
-        """The next of `core.attention.METHODS`."""
-        methods = attention.METHODS
-        return replace(self, method=methods[(methods.index(self.method) + 1) % len(methods)])
+    def next_method(self, step: int = 1) -> HeatChoice:
+        """The next of all methods."""
+        names = list(METHODS)
+        return replace(self, method=names[(names.index(self.method) + step) % len(names)])
 
     def next_special(self) -> HeatChoice:
         """The next of SPECIAL."""
@@ -75,8 +109,14 @@ class HeatChoice:
 
     def describe(self) -> list[str]:
         """Method, layer and head in words, for a legend; of a choice that is `fitted`."""
+        if self.attributed:
+            return [method_name(self.method)]
+        return self.describe_map()
+
+    def describe_map(self) -> list[str]:
+        """What the map is of, in words; of a choice that is `fitted`."""
         layer = _("mean") if self.layer is None else self.layer
-        if self.method == "rollout":
+        if self.rolled:
             return [_("rollout"), _("layers 0–{n}").format(n=layer)]
         head = _("mean") if self.head is None else self.head
         return [_("attention"), _("layer {n}").format(n=layer), _("head {n}").format(n=head)]
@@ -100,10 +140,12 @@ class Heat:
     """What is drawn of one inspection for one choice.
 
     choice: as asked for, fitted to the model. units: U of them in the text's order. matrix: U × U, rows ask, columns
-    answer. row: U weights that the token the classifier reads gives. characters: one weight a code point of the
-    text, that of its word, or of the tokens on it together. hottest: spans of the three units of the text with the
-    highest weights. query: name of the token that the classifier reads. special: the share of its attention that
-    goes to tokens which the tokenizer added, before anything is hidden.
+    answer; 0 × 0 for a model without attention. row: U weights, those that the asking tokens give, or those of an
+    attribution. characters: one weight a code point of the text, that of its word, or of the tokens on it together.
+    hottest: spans of the three units of the text with the highest weights, whatever their sign. query: names of the
+    tokens that ask. special: the share of the weight that goes to tokens which the tokenizer added, before anything
+    is hidden. asking: indexes of the units that were marked as asking. target: the class that weights with a sign
+    speak for or against. pending: there are no weights of this method yet.
     """
 
     choice: HeatChoice
@@ -114,6 +156,9 @@ class Heat:
     hottest: tuple[tuple[int, int], ...]
     query: str
     special: float
+    asking: tuple[int, ...] = ()
+    target: int = 1
+    pending: bool = False
 
     @property
     def added(self) -> tuple[tuple[str, float], ...]:
@@ -122,37 +167,111 @@ class Heat:
 
     @property
     def top(self) -> float:
-        """The highest weight on the text and the tokens around it: the end of the scale."""
-        on_text = float(self.characters.max()) if len(self.characters) else 0.0
-        return max([on_text, *(weight for _name, weight in self.added)])
+        """The highest weight, whatever its sign, on the text and the tokens around it: the end of the scale."""
+        on_text = float(np.abs(self.characters).max()) if len(self.characters) else 0.0
+        return max([on_text, *(abs(weight) for _name, weight in self.added)])
 
 
-def heat_of(inspection: Inspection, choice: HeatChoice) -> Heat | None:
-    """What to draw of `inspection`; None when the model gives no attention, which `inspection.note` explains."""
-    if inspection.n_layers is None or inspection.n_heads is None:
+def heat_of(
+    inspection: Inspection,
+    choice: HeatChoice,
+    maps: AttentionMaps | None = None,
+    asking: Collection[int] = (),
+    attribution: Sequence[float] | NDArray[np.floating[Any]] | None = None,
+    target: int = 1,
+) -> Heat | None:
+    """What to draw of `inspection`; None when the model gives no attention, which `inspection.note` explains.
+
+    maps: what has been computed of it already. asking: indexes of tokens whose rows are summed, none for the token
+    that the classifier reads. attribution: the weights of an attribution method for class `target`, one a token, or
+    one a word for methods that know words only; None while there are none.
+    """
+    if inspection.n_layers is not None and inspection.n_heads is not None:
+        choice = choice.fitted(inspection.n_layers, inspection.n_heads)
+    elif not choice.attributed:
         return None
-    choice = choice.fitted(inspection.n_layers, inspection.n_heads)
-    matrix = attention.weights_of(inspection, choice.method, choice.layer, choice.head)
-    assert matrix is not None
-    row: NDArray[np.floating[Any]] = attention.token_row(matrix, "cls", inspection.cls).astype(np.float64)
-    flags = inspection.special_mask
-    special = float(row[np.asarray(flags, dtype=bool)].sum())
-    if choice.special != "shown":
-        # The row is taken first: the token that asks is itself one of those whose rows are dropped.
-        row = attention.drop_special(row, flags, choice.special == "renormalised")
-        matrix = attention.drop_special(matrix, flags, choice.special == "renormalised")
+    flags = np.asarray(inspection.special_mask, dtype=bool)
     units, places = _units(inspection, choice)
+    matrix, row, special = _from_attention(inspection, choice, maps, flags)
     weights = np.asarray(attention.word_weights(row, places, len(units)), dtype=np.float64)
+    between = (
+        attention.word_matrix(matrix, places, len(units)) if matrix is not None else np.zeros((0, 0), dtype=np.float32)
+    )
+    query, marked = "", tuple[int, ...]()
+    if choice.attributed:
+        weights, special = _from_attribution(inspection, choice, attribution, units, places, flags)
+    else:
+        query = visible(inspection.tokens[inspection.cls].text) if inspection.tokens else ""
+        marked = tuple(sorted({place for token in asking if (place := places[token]) is not None}))
+        if marked:
+            weights = between[list(marked)].sum(axis=0).astype(np.float64)
+            query = " + ".join(units[place].label for place in marked)
     return Heat(
         choice=choice,
         units=units,
-        matrix=attention.word_matrix(matrix, places, len(units)),
+        matrix=between,
         row=weights,
         characters=_on_characters(len(inspection.text), units, weights),
         hottest=_hottest(units, weights),
-        query=visible(inspection.tokens[inspection.cls].text) if inspection.tokens else "",
+        query=query,
         special=special,
+        asking=marked,
+        target=target,
+        pending=choice.attributed and attribution is None,
     )
+
+
+def unit_tokens(inspection: Inspection, choice: HeatChoice, unit: int) -> tuple[int, ...]:
+    """The indexes of the tokens that unit `unit` of the map for `choice` is made of."""
+    _shown, places = _units(inspection, choice)
+    return tuple(token for token, place in enumerate(places) if place == unit)
+
+
+def _from_attention(
+    inspection: Inspection, choice: HeatChoice, maps: AttentionMaps | None, flags: NDArray[np.bool_]
+) -> tuple[NDArray[np.floating[Any]] | None, NDArray[np.floating[Any]], float]:
+    """The map, the classifier's row, and the share of that row on special tokens, which are dropped as chosen."""
+    if inspection.attention is None:
+        return None, np.zeros(len(flags)), 0.0
+    method = "rollout" if choice.rolled else "attention"
+    if maps is not None:
+        matrix: NDArray[np.floating[Any]] = maps.matrix(method, choice.layer, choice.head)
+    else:
+        found = attention.weights_of(inspection, method, choice.layer, choice.head)
+        assert found is not None
+        matrix = found
+    row: NDArray[np.floating[Any]] = attention.token_row(matrix, "cls", inspection.cls).astype(np.float64)
+    special = float(row[flags].sum())
+    if choice.special != "shown":
+        # The row is taken first: the token that asks is itself one of those whose rows are dropped.
+        renormalise = choice.special == "renormalised"
+        row = attention.drop_special(row, flags.tolist(), renormalise)
+        matrix = attention.drop_special(matrix, flags.tolist(), renormalise)
+    return matrix, row, special
+
+
+def _from_attribution(
+    inspection: Inspection,
+    choice: HeatChoice,
+    given: Sequence[float] | NDArray[np.floating[Any]] | None,
+    units: tuple[Unit, ...],
+    places: list[int | None],
+    flags: NDArray[np.bool_],
+) -> tuple[NDArray[np.float64], float]:
+    """The weight of each unit, and the share of all weight, whatever its sign, that is on special tokens."""
+    if given is None:
+        return np.zeros(len(units)), 0.0
+    values = np.nan_to_num(np.asarray(given, dtype=np.float64))
+    if choice.method in BY_WORD:
+        # A word beyond the window has no unit; one of several tokens has its weight once.
+        result = np.zeros(len(units))
+        for token, place in zip(inspection.tokens, places, strict=True):
+            if place is not None and token.word is not None:
+                result[place] = values[token.word]
+        return result, 0.0
+    total = float(np.abs(values).sum())
+    special = float(np.abs(values[flags]).sum()) / total if total else 0.0
+    return np.asarray(attention.word_weights(values, places, len(units)), dtype=np.float64), special
 
 
 def _cycle(number: int | None, step: int, count: int) -> int | None:
@@ -173,7 +292,7 @@ def _units(inspection: Inspection, choice: HeatChoice) -> tuple[tuple[Unit, ...]
                 places.append(len(units) - 1)
             else:
                 places.append(None)
-        elif choice.words:
+        elif choice.by_word:
             if token.word is None:
                 places.append(None)
                 continue
@@ -201,9 +320,9 @@ def _on_characters(length: int, units: tuple[Unit, ...], weights: NDArray[np.flo
 
 def _hottest(units: tuple[Unit, ...], weights: NDArray[np.float64]) -> tuple[tuple[int, int], ...]:
     spans: list[tuple[int, int]] = []
-    for index in np.argsort(-weights, kind="stable"):
+    for index in np.argsort(-np.abs(weights), kind="stable"):
         unit = units[int(index)]
-        if weights[index] <= 0 or len(spans) == HOTTEST:
+        if weights[index] == 0 or len(spans) == HOTTEST:
             break
         if unit.end > unit.start and (unit.start, unit.end) not in spans:
             spans.append((unit.start, unit.end))

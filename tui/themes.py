@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+from rich.color import Color as RichColor
+from rich.color import ColorSystem
 from textual.color import Color
 from textual.theme import Theme
 
@@ -83,14 +87,62 @@ LIGHT = Theme(
 THEMES = (DARK, LIGHT)
 
 
-def heat_ramp(background: str, hue: str, steps: int = 32) -> list[tuple[str, str]]:
-    """`steps` pairs (ground, letter) from `background` to `hue`, the letter chosen for contrast.
+def contrast(one: Color, other: Color) -> float:
+    """The contrast ratio of two colours, 1 to 21 (WCAG 2.2, "contrast ratio" and "relative luminance")."""
+    high, low = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
 
-    One hue from the ground upwards: more is always further from the ground, in dark and light themes alike.
+
+@lru_cache(maxsize=32)
+def heat_ramp(background: str, hue: str, steps: int = 32, depth: str = "truecolor") -> list[tuple[str, str]]:
+    """At most `steps` pairs (ground, letter) from `background` to `hue`, the letter black or white, for contrast.
+
+    One hue from the ground upwards: more is always further from the ground, in dark and light themes alike. With
+    `depth` 256 the grounds are colours of that palette, each once.
     """
     ground, full = Color.parse(background), Color.parse(hue)
-    pairs = []
-    for step in range(steps):
-        colour = ground.blend(full, step / max(1, steps - 1))
-        pairs.append((colour.hex, colour.get_contrast_text(1.0).hex[:7]))
-    return pairs
+    grounds = [ground.blend(full, step / max(1, steps - 1)) for step in range(steps)]
+    if depth == "256":
+        grounds = _of_palette(grounds)
+    return [(colour.hex, _letter_on(colour).hex) for colour in grounds]
+
+
+def _luminance(colour: Color) -> float:
+    parts = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour.normalized]
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+
+def _letter_on(ground: Color) -> Color:
+    white, black = Color(255, 255, 255), Color(0, 0, 0)
+    return white if contrast(white, ground) >= contrast(black, ground) else black
+
+
+def _of_palette(colours: list[Color]) -> list[Color]:
+    """`colours` as the 256-colour palette has them, without those that do not go on from the first to the last."""
+    # The ground itself as rich writes it, so that nothing shows on the background as nothing.
+    found = [Color.from_rich_color(colours[0].rich_color.downgrade(ColorSystem.EIGHT_BIT))]
+    rising = _luminance(colours[-1]) > _luminance(colours[0])
+    for colour in colours[1:]:
+        shown = min(_palette(), key=lambda known: _difference(known, colour))
+        if shown not in found and (_luminance(shown) > _luminance(found[-1])) == rising:
+            found.append(shown)
+    return found
+
+
+@lru_cache(maxsize=1)
+def _palette() -> tuple[Color, ...]:
+    """The colours of the 256-colour palette that a terminal's theme does not change and that rich writes as they are:
+    it finds another place in the palette for a few of the greys."""
+    colours = [RichColor.from_ansi(number) for number in range(16, 256)]
+    written = {colour.number: Color(*colour.get_truecolor()) for colour in colours}
+    return tuple(
+        colour
+        for number, colour in written.items()
+        if colour.rich_color.downgrade(ColorSystem.EIGHT_BIT).number == number
+    )
+
+
+def _difference(one: Color, other: Color) -> float:
+    # Eyes tell green best and blue worst.
+    red, green, blue = (a - b for a, b in zip(one.rgb, other.rgb, strict=True))
+    return 3 * red * red + 4 * green * green + 2 * blue * blue

@@ -106,6 +106,9 @@ class QuickInspector:
         self.answers[text] = inspection_of(text)
         return self.answers[text]
 
+    async def head_stats(self, model: Any, text: str, max_length: int | None = None, **_options: Any) -> Any:
+        raise InspectorError("no numbers here")
+
     def prefetch(self, model: Any, texts: Iterable[str], max_length: int | None = None) -> None:
         self.prefetched = list(texts)
 

@@ -7,12 +7,20 @@ import time
 import numpy as np
 import pytest
 from rich.cells import cell_len
+from rich.color import ColorSystem
+from syrupy.assertion import SnapshotAssertion
 from textual.app import App, ComposeResult
+from textual.color import Color
+from textual.theme import Theme
 
 from core import attention
+from tests.tui.picture import picture
 from tests.tui.review_helpers import inspection_of, until
-from tui.heat_scale import HeatScale
-from tui.heat_view import SPECIAL, HeatChoice, heat_of
+from tui import colour_depth
+from tui.colour_depth import DEPTHS
+from tui.heat_scale import HeatScale, Hues
+from tui.heat_view import SPECIAL, HeatChoice, heat_of, unit_tokens
+from tui.themes import DARK, THEMES, contrast, heat_ramp
 from tui.widgets.heatmap import HeatMap, syllables
 
 TEXT = "나쁘진 않지만 아니잖아 돈"
@@ -126,14 +134,54 @@ def test_column_titles_are_one_cell_wide() -> None:
     assert syllables("영화", 3) == ["영", "화", "  "]
 
 
+HUES = Hues("#14181b", "#2fa7b5")
+PAIR = Hues("#14181b", "#56b4e9", "#e69f00")
+
+
 def test_the_scale() -> None:
-    ramp = HeatScale("#14181b", "#2fa7b5", shaded=False)
+    ramp = HeatScale(HUES)
     assert ramp.steps([0.0, 0.5, 1.0], 1.0).tolist() == [0, 16, 31]
     assert ramp.steps([0.0, float("nan")], 0.0).tolist() == [0, 0]
-    shaded = HeatScale("#14181b", "#2fa7b5", shaded=True)
+    shaded = HeatScale(HUES, "none")
     assert [shaded.shade(step) for step in shaded.steps([0.0, 0.3, 0.5, 0.8, 1.0], 1.0)] == ["·", "░", "▒", "▓", "█"]
     assert shaded.legend(0.31).plain == "0.00 ·░▒▓█ 0.31"
     assert ramp.legend(0.31).plain.split() == ["0.00", "0.31"]
+    assert HeatScale(HUES, "16", ascii_only=True).legend(0.31, pinned=True).plain == "0.00  .:-=+*#%@ 0.31 fixed"
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("ascii_only", [False, True])
+def test_a_sign_needs_no_colour_where_there_are_few(depth: str, ascii_only: bool) -> None:
+    scale = HeatScale(PAIR, depth, ascii_only)
+    steps = scale.steps([-0.4, -0.2, 0.0, 0.2, 0.4], 0.4).tolist()
+    assert steps == sorted(set(steps))
+    assert (steps[0], steps[2], steps[-1]) == (0, scale.zero, len(scale.styles) - 1)
+    shades = [scale.shade(step) for step in steps]
+    if depth in ("16", "none"):
+        assert len(set(shades)) == 5
+        assert not ascii_only or "".join(shades).isascii()
+    else:
+        assert set(shades) == {" "}
+    assert scale.legend(0.4).plain.startswith("−0.40 ")
+    assert scale.legend(0.4).plain.endswith(" +0.40")
+
+
+@pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.name)
+@pytest.mark.parametrize("hue", ["heat", "negative", "positive"])
+@pytest.mark.parametrize("depth", ["truecolor", "256"])
+def test_letters_can_be_read_on_every_ground(theme: Theme, hue: str, depth: str) -> None:
+    pairs = heat_ramp(str(theme.background), theme.variables[hue], 32, depth)
+    assert len(pairs) == (32 if depth == "truecolor" else len(set(pairs)))
+    assert len(pairs) >= 7
+    grounds = [Color.parse(ground) for ground, _letter in pairs]
+    # WCAG 2.2, level AA for text.
+    assert min(contrast(ground, Color.parse(letter)) for ground, (_g, letter) in zip(grounds, pairs, strict=True)) > 4.5
+    away = [contrast(ground, grounds[0]) for ground in grounds]
+    assert away == sorted(away)
+    if depth == "256":
+        # What rich writes for a ground is that ground: two of them never look alike.
+        written = [ground.rich_color.downgrade(ColorSystem.EIGHT_BIT) for ground in grounds]
+        assert [Color.from_rich_color(colour).hex for colour in written] == [ground.hex for ground in grounds]
 
 
 async def test_without_colours_the_map_is_drawn_in_shades(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,3 +237,83 @@ async def test_a_click_chooses_a_cell_and_a_message_takes_the_place_of_a_map() -
         assert heat_map.value is None
         assert heat_map.readout == ""
         await pilot.press("down")
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+async def test_what_it_looks_like_in_each_depth(depth: str, snapshot: SnapshotAssertion) -> None:
+    app = MapApp()
+    app.register_theme(DARK)
+    app.theme = DARK.name
+    colour_depth.set_depth(app, depth)
+    async with app.run_test(size=(24, 8)) as pilot:
+        heat_map = app.query_one(HeatMap)
+        matrix = np.array([[0.0, 0.1, 0.9], [0.3, 0.3, 0.4], [0.6, 0.02, 0.38]])
+        heat_map.show(matrix, ("ㅋㅋㅋ", "재밌다", "ㅠㅠ"), asking=(2,))
+        heat_map.focus()
+        heat_map.move_to(1, 2)
+        await pilot.pause()
+        assert picture(app) == snapshot
+
+
+async def test_several_rows_can_be_marked_and_cells_have_digits() -> None:
+    app = MapApp()
+    async with app.run_test(size=(40, 10)) as pilot:
+        heat_map = app.query_one(HeatMap)
+        heat_map.show(np.array([[0.004, 0.07], [1.0, 0.25]]), ("가", "나"), asking=(1,))
+        heat_map.focus()
+        await pilot.press("D")
+        lines = app.shown()
+        assert lines[1].rstrip() == "가 [] 7"
+        assert lines[2].rstrip() == "나●1.25"
+        colour_depth.set_ascii(app, True)
+        heat_map.show(heat_map.matrix, ("a", "b"), asking=(0,))
+        await pilot.pause()
+        assert "".join(app.shown()).isascii()
+
+
+def test_asking_tokens_are_summed() -> None:
+    inspection = inspection_of(TEXT)
+    assert inspection.attention is not None
+    tokens = inspection.attention[1].mean(axis=0)
+    choice = HeatChoice(special="shown", words=False)
+    heat = heat_of(inspection, choice, asking={1, 3})
+    assert heat is not None
+    np.testing.assert_allclose(heat.row, tokens[1] + tokens[3], atol=1e-6)
+    assert heat.asking == (1, 3)
+    assert heat.query == f"{heat.units[1].label} + {heat.units[3].label}"
+    # By word: the rows of the words that the tokens belong to, as the map has them.
+    by_word = heat_of(inspection, HeatChoice(), asking={1, 2, 3})
+    assert by_word is not None
+    assert [unit.label for unit in (by_word.units[place] for place in by_word.asking)] == ["나쁘진", "않지만"]
+    np.testing.assert_allclose(by_word.row, by_word.matrix[0] + by_word.matrix[1], atol=1e-6)
+    assert unit_tokens(inspection, HeatChoice(), 0) == (1, 2)
+
+
+def test_attributions_lie_on_their_words() -> None:
+    inspection = inspection_of(TEXT)
+    weights = np.linspace(-1, 1, len(inspection.tokens))
+    choice = HeatChoice(method="gradient_x_input")
+    heat = heat_of(inspection, choice, attribution=weights, target=0)
+    assert heat is not None
+    for unit, weight in zip(heat.units, heat.row, strict=True):
+        own = [
+            n
+            for n, token in enumerate(inspection.tokens)
+            if not token.special and token.start in range(unit.start, unit.end)
+        ]
+        assert weight == pytest.approx(weights[own].sum())
+    assert heat.special == pytest.approx(2 / np.abs(weights).sum())
+    assert heat.target == 0
+    assert heat.characters.min() < 0 < heat.characters.max()
+    assert heat.top == pytest.approx(np.abs(heat.row).max())
+    occlusion = heat_of(inspection, HeatChoice(method="occlusion", words=False), attribution=[0.1, -0.2, 0.3, 0.0])
+    assert occlusion is not None
+    np.testing.assert_allclose(occlusion.row, [0.1, -0.2, 0.3, 0.0])
+    pending = heat_of(inspection, choice)
+    assert pending is not None
+    assert pending.pending
+    object.__setattr__(inspection, "attention", None)
+    alone = heat_of(inspection, choice, attribution=weights)
+    assert alone is not None
+    assert alone.matrix.size == 0
+    np.testing.assert_allclose(alone.row, heat.row)

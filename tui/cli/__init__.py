@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -42,11 +43,14 @@ class Context:
 )
 @click.option("--runs", metavar="DIR", help=_("The runs directory (NSMC_TUI_RUNS; ./runs)."))
 @click.option("--lang", type=click.Choice(LANGUAGES), help=_("Language of the interface."))
+@click.option("--ascii", "ascii_only", is_flag=True, help=_("Draw bars and maps without block characters."))
 @click.option("--debug", is_flag=True, help=_("Show tracebacks."))
 @click.version_option(__version__, prog_name="nsmc-tui")
 @click.pass_context
-def cli(ctx: click.Context, runs: str | None, lang: str | None, debug: bool) -> int | None:
+def cli(ctx: click.Context, runs: str | None, lang: str | None, ascii_only: bool, debug: bool) -> int | None:
     """The group behind all commands."""
+    if ascii_only:
+        os.environ["NSMC_TUI_ASCII"] = "1"
     ctx.obj = Context(runs, lang, debug)
     if ctx.invoked_subcommand is None:
         from tui.cli.app_commands import run_app

@@ -1,33 +1,63 @@
-"""Where the model looked in the review in view: what is drawn, its scale, the map of who looks at whom, the words."""
+"""Where the model looked in the review in view: what is drawn, its scale, the map of who looks at whom, the words.
+
+The heat on the text is a row of the map (attention, rollout), or an attribution, for which the inspector is asked; the
+map beside it goes on being that of the chosen layer and head, so that the two can be compared.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
+from typing import TYPE_CHECKING, cast
 
-from textual import on
+from rich.text import Text
+from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Container
+from textual.message import Message
 
+from core.errors import NsmcTuiError
 from core.i18n import gettext as _
+from core.inspector_answers import Attribution
 from core.inspector_protocol import Inspection
 from core.text import visible
-from tui.heat_scale import scale_of
-from tui.heat_view import Heat, HeatChoice, heat_of
+from tui.attention_maps import AttentionMaps
+from tui.heat_scale import scale_for, scale_of
+from tui.heat_view import BY_WORD, Heat, HeatChoice, heat_of, method_name, unit_tokens
 from tui.widgets.heatmap import HeatMap
+from tui.widgets.prob_bar import class_names
 from tui.widgets.spread_line import SpreadLine
 from tui.widgets.token_strip import TokenStrip
 from tui.widgets.word_bars import WordBars
+
+if TYPE_CHECKING:
+    from tui.app import NsmcTuiApp
+
+DEBOUNCE = 0.12
+"""Seconds before an attribution is asked for: while one goes through methods or reviews nobody wants it."""
 
 
 class AttentionPane(Container):
     """The heat of one inspection, on the review's text in `strip` and as a map.
 
-    choice: which weights are drawn. inspection, heat: what is drawn, None while there is none.
+    choice: which weights are drawn. inspection, heat: what is drawn, None while there is none. asking: tokens whose
+    rows are summed, none for the one that the classifier reads. target: the class that attributions are for, None for
+    the predicted one. attribution: what is known of it, None while it is not. refusal: why attributions are not to be
+    asked for, empty where they are.
     """
 
     DEFAULT_CSS = """
     AttentionPane { height: 1fr; }
     """
+
+    class Attributed(Message):
+        """The inspector has answered for `inspection` and `method`: with an attribution, or an error."""
+
+        def __init__(
+            self, inspection: Inspection, method: str, target: int, answer: Attribution | NsmcTuiError
+        ) -> None:
+            super().__init__()
+            self.inspection, self.method, self.target, self.answer = inspection, method, target, answer
 
     def __init__(self, strip: TokenStrip, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -35,6 +65,14 @@ class AttentionPane(Container):
         self.choice = HeatChoice()
         self.inspection: Inspection | None = None
         self.heat: Heat | None = None
+        self.maps: AttentionMaps | None = None
+        self.asking: frozenset[int] = frozenset()
+        self.target: int | None = None
+        self.attribution: Attribution | None = None
+        self.refusal = ""
+        self._problem = ""
+        self._progress = ""
+        self._pins: dict[str, float] | None = None
 
     def compose(self) -> ComposeResult:
         """What is drawn and its scale, the map, the hottest words."""
@@ -54,7 +92,9 @@ class AttentionPane(Container):
 
     def clear(self) -> None:
         """Another review is in view, of which there is no inspection yet; the map stays until there is one."""
-        self.inspection, self.heat = None, None
+        self.inspection, self.heat, self.maps = None, None, None
+        self.asking, self.target, self.refusal = frozenset(), None, ""
+        self._forget_attribution()
 
     def show_message(self, message: str, hint: str = "") -> None:
         """No heat on the review in view, and in the map's place why; foreign text may be in both."""
@@ -68,11 +108,18 @@ class AttentionPane(Container):
 
     def show_inspection(self, inspection: Inspection) -> None:
         """Lay heat over the review in view, which `inspection` is of."""
-        self.inspection = inspection
+        if inspection is not self.inspection:
+            self.inspection = inspection
+            self.maps = None if inspection.attention is None else AttentionMaps(inspection)
+            self._forget_attribution()
+            if self.maps is not None and self.maps.large:
+                self._warm(self.maps)
         self._show_heat()
 
     def choose(self, choice: HeatChoice) -> None:
         """Draw other weights of the same inspection."""
+        if choice.method != self.choice.method:
+            self._forget_attribution()
         self.choice = choice
         if self.inspection is not None:
             self._show_heat()
@@ -82,38 +129,150 @@ class AttentionPane(Container):
         if self.heat is not None:
             self._show_heat()
 
+    @work(exclusive=True, group="warm")
+    async def _warm(self, maps: AttentionMaps) -> None:
+        await asyncio.to_thread(maps.warm)
+
+    # -- attributions ------------------------------------------------------------------------------------------
+
+    @property
+    def _target(self) -> int:
+        """The class that attributions are for."""
+        assert self.inspection is not None
+        return self.inspection.pred if self.target is None else self.target
+
+    def _forget_attribution(self) -> None:
+        self.attribution, self._problem, self._progress = None, "", ""
+        self.workers.cancel_group(self, "attribution")
+
+    @work(exclusive=True, group="attribution")
+    async def _attribute(self, inspection: Inspection, method: str, target: int) -> None:
+        await asyncio.sleep(DEBOUNCE)
+        inspector = cast("NsmcTuiApp", self.app).inspector
+        try:
+            answer: Attribution | NsmcTuiError = await inspector.explain(
+                inspection.model,
+                inspection.text,
+                inspection.max_length,
+                method=method,
+                target=target,
+                on_progress=self._show_progress,
+            )
+        except NsmcTuiError as error:
+            answer = error
+        self.post_message(self.Attributed(inspection, method, target, answer))
+
+    def _show_progress(self, done: int, total: int) -> None:
+        # Called on the event loop, from within the worker that waits.
+        self._progress = f" {done}/{total}"
+        self._show_legend()
+
+    @on(Attributed)
+    def _show_attribution(self, message: Attributed) -> None:
+        wanted = (self.inspection, self.choice.method, self._target if self.inspection is not None else None)
+        if wanted != (message.inspection, message.method, message.target):
+            return
+        if isinstance(message.answer, NsmcTuiError):
+            self._problem = message.answer.message
+        elif message.answer.tokens is None:
+            self._problem = message.answer.note or _("This model has no weights of this method.")
+        else:
+            self.attribution = message.answer
+        self._show_heat()
+
+    # -- drawing -----------------------------------------------------------------------------------------------
+
     def _show_heat(self) -> None:
         inspection = self.inspection
         assert inspection is not None
-        self.heat = heat = heat_of(inspection, self.choice)
+        choice = self.choice
+        given = None
+        if choice.attributed:
+            if self.attribution is not None:
+                given = self.attribution.words if choice.method in BY_WORD else self.attribution.tokens
+            elif self.refusal:
+                self._problem = self.refusal
+            elif not self._problem and not self._progress:
+                self._progress = "…"
+                self._attribute(inspection, choice.method, self._target)
+        self.heat = heat = heat_of(inspection, choice, self.maps, self.asking, given, self._target)
         if heat is None:
             self.show_message(inspection.note or _("This model gives no attention."))
             return
-        self.strip.show_heat(heat, inspection.cut)
+        self.strip.show_heat(heat, inspection.cut, self._pin("text " + choice.method, heat.top))
         self.query_one(WordBars).show(heat)
-        from_query = _("from {token}").format(token=heat.query)
-        self.query_one("#legend", SpreadLine).show(" · ".join([*heat.choice.describe(), from_query]))
+        self._show_legend()
+        heat_map = self.query_one(HeatMap)
+        if heat.matrix.size:
+            heat_map.pinned = self._pin("map", float(heat.matrix.max()))
+            heat_map.show(heat.matrix, tuple(unit.label for unit in heat.units), heat.asking)
+        else:
+            heat_map.show_message(visible(inspection.note))
+
+    def _pin(self, name: str, top: float) -> float | None:
+        """The end of the scale `name` where scales are pinned: where it was when it was first drawn since then."""
+        return None if self._pins is None else self._pins.setdefault(name, top)
+
+    def _show_legend(self) -> None:
+        heat, inspection = self.heat, self.inspection
+        if heat is None or inspection is None:
+            return
+        legend, scale_line = self.query_one("#legend", SpreadLine), self.query_one("#scale", SpreadLine)
+        if heat.pending:
+            name = method_name(heat.choice.method)
+            if self._problem:
+                legend.show(f"{name}: {visible(self._problem)}")
+            else:
+                legend.show(_("{method}: computing{progress}").format(method=name, progress=self._progress))
+            scale_line.show()
+            return
+        legend.show(" · ".join([*heat.choice.describe(), *self._facts(heat)]))
         specials = {
             "hidden": _("special {share} hidden"),
             "renormalised": _("special {share} hidden, Σ 1"),
             "shown": _("special {share} shown"),
         }[heat.choice.special]
-        self.query_one("#scale", SpreadLine).show(
-            specials.format(share=f"{heat.special:.2f}"), scale_of(self.app).legend(heat.top)
-        )
-        self.query_one(HeatMap).show(heat.matrix, tuple(unit.label for unit in heat.units))
+        top = self.strip.top
+        ends = scale_for(self.app, heat).legend(heat.top if top is None else top, top is not None)
+        scale_line.show(specials.format(share=f"{heat.special:.2f}"), ends)
+
+    def _facts(self, heat: Heat) -> list[str]:
+        """What the heat is from, or for."""
+        attribution = self.attribution
+        if attribution is None or not heat.choice.attributed:
+            return [_("from {token}").format(token=heat.query)]
+        facts = [_("for {name}").format(name=self._class_name(attribution.target))]
+        if attribution.gap is not None:
+            facts.append(_("gap {value}").format(value=f"{attribution.gap:+.3f}".replace("-", "−")))
+        return facts
+
+    def _class_name(self, target: int) -> str:
+        assert self.inspection is not None
+        labels = self.inspection.labels
+        return class_names()[target] if len(labels) == 2 else visible(labels[target])
 
     @on(HeatMap.Moved)
     def _show_map_title(self) -> None:
         heat_map, title = self.query_one(HeatMap), self.query_one("#map-title", SpreadLine)
-        if heat_map.value is None:
+        if heat_map.value is None or self.heat is None:
             title.show()
             return
-        legend = scale_of(self.app).legend(heat_map.top)
-        text = heat_map.readout_in(title.size.width - legend.cell_len - 2)
-        if not heat_map.has_focus:
+        legend = scale_of(self.app).legend(heat_map.top, heat_map.pinned is not None)
+        if heat_map.has_focus:
+            text = heat_map.readout_in(title.size.width - legend.cell_len - 2)
+        elif self.choice.attributed:
+            text = " · ".join(self.heat.choice.describe_map())
+        else:
             text = _("words: rows ask, columns answer") if self.choice.words else _("tokens: rows ask, columns answer")
-        title.show(text, legend)
+        title.show(Text(text), legend)
+
+    @on(HeatMap.Marked)
+    def _mark(self, message: HeatMap.Marked) -> None:
+        if self.inspection is None or self.heat is None:
+            return
+        tokens = frozenset(unit_tokens(self.inspection, self.heat.choice, message.row))
+        self.asking = self.asking - tokens if tokens <= self.asking else self.asking | tokens
+        self._show_heat()
 
     def on_descendant_focus(self) -> None:
         """The focused map reads out its cursor, under a title in the accent colour."""
@@ -136,7 +295,7 @@ class AttentionPane(Container):
 
     def next_head(self, step: int) -> bool:
         """Another head; False where the method has none."""
-        if self.choice.method == "rollout":
+        if self.choice.rolled:
             return False
         if self.model_size is not None:
             self.choose(self.choice.next_head(step, *self.model_size))
@@ -145,3 +304,19 @@ class AttentionPane(Container):
     def toggle_words(self) -> None:
         """By word, by token."""
         self.choose(replace(self.choice, words=not self.choice.words))
+
+    def toggle_pin(self) -> bool:
+        """Hold the scales where they are, or let each map have its own again; whether they are held."""
+        self._pins = {} if self._pins is None else None
+        self.redraw()
+        return self._pins is not None
+
+    def next_target(self) -> bool:
+        """Attributions for the next class; False where the method is for no class, or there is nothing in view."""
+        if self.inspection is None or not self.choice.attributed:
+            return False
+        target = (self._target + 1) % len(self.inspection.labels)
+        self._forget_attribution()
+        self.target = target
+        self._show_heat()
+        return True

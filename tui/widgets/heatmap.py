@@ -14,14 +14,15 @@ from rich.style import Style
 from rich.text import Text
 from textual import events
 from textual.binding import BindingType
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from core.i18n import N_
 from core.text import clusters
-from tui.heat_scale import colour, scale_of
+from tui.colour_depth import ascii_of
+from tui.heat_scale import HeatScale, colour, scale_of
 from tui.keymap import key, localise
 from tui.widgets.top_bar import fit
 
@@ -53,7 +54,9 @@ def syllables(label: str, count: int) -> list[str]:
 class HeatMap(ScrollView, can_focus=True):
     """A square map of weights with row and column titles; arrows move a cursor. Posts `Moved` when it does.
 
-    Row titles stay at the left and column titles on top while the cells scroll. Without a map it shows a message.
+    Row titles stay at the left and column titles on top while the cells scroll. Space marks the row's unit as asking
+    (`Marked`); the marked have a sign beside their titles. `digits` writes the weights into the cells, in per cent.
+    Without a map it shows a message.
     """
 
     DEFAULT_CSS = """
@@ -68,10 +71,19 @@ class HeatMap(ScrollView, can_focus=True):
         key("pagedown", "move(8, 0)", N_("Page down"), N_("Eight asking words on")),
         key("home", "corner(0)", N_("First"), N_("The first cell")),
         key("end", "corner(1)", N_("Last"), N_("The last cell")),
+        key("space", "mark", N_("Asking word"), N_("Sum the heat of several asking words: mark this row's")),
+        key("D", "digits", N_("Digits"), N_("The weights in the cells, in per cent")),
     ]
 
     class Moved(Message):
         """The cursor stands elsewhere, or on something else."""
+
+    class Marked(Message):
+        """The unit of row `row` is to be marked as asking, or no longer."""
+
+        def __init__(self, row: int) -> None:
+            super().__init__()
+            self.row = row
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -80,35 +92,49 @@ class HeatMap(ScrollView, can_focus=True):
         self.labels: tuple[str, ...] = ()
         self.cursor = (0, 0)
         self.message = ""
+        self.asking: tuple[int, ...] = ()
+        self.digits = False
+        self.pinned: float | None = None
         self._steps: NDArray[np.int64] = np.zeros((0, 0), dtype=np.int64)
         self._row_titles: list[str] = []
         self._column_titles: list[list[str]] = []
         self._title_width = 0
+        self._scale: HeatScale | None = None
         self._drawn: dict[int, Strip] = {}
         self._drawn_for: tuple[Any, ...] = ()
 
     # -- what it shows -----------------------------------------------------------------------------------------
 
-    def show(self, matrix: NDArray[np.floating[Any]], labels: tuple[str, ...]) -> None:
-        """Show `matrix` (U × U, rows ask) with safe `labels`, one a unit. The cursor stays where the units stay."""
-        if labels != self.labels:
+    def show(self, matrix: NDArray[np.floating[Any]], labels: tuple[str, ...], asking: tuple[int, ...] = ()) -> None:
+        """Show `matrix` (U × U, rows ask) with safe `labels`, one a unit. The cursor stays where the units stay.
+
+        asking: the rows that are marked.
+        """
+        same = labels == self.labels and not self.message
+        if not same:
             self.cursor = (0, 0)
             self.scroll_to(0, 0, animate=False, force=True)
-        self.matrix, self.labels, self.message = matrix, labels, ""
+        self.matrix, self.labels, self.message, self.asking = matrix, labels, "", asking
         self._steps = np.zeros((0, 0), dtype=np.int64)
-        self._measure()
+        if same:
+            self._drawn.clear()
+            self.refresh()
+        else:
+            self._measure()
         self.post_message(self.Moved())
 
     def show_message(self, message: str) -> None:
         """Show safe text instead of a map: what is being waited for, or why there is none."""
-        self.matrix, self.labels, self.message = np.zeros((0, 0)), (), message
+        self.matrix, self.labels, self.message, self.asking = np.zeros((0, 0)), (), message, ()
         self.cursor = (0, 0)
         self._measure()
         self.post_message(self.Moved())
 
     @property
     def top(self) -> float:
-        """The highest value: the end of the scale."""
+        """The end of the scale: the highest value, or where it is `pinned`."""
+        if self.pinned is not None:
+            return self.pinned
         return float(self.matrix.max()) if self.matrix.size else 0.0
 
     @property
@@ -194,15 +220,31 @@ class HeatMap(ScrollView, can_focus=True):
         place = (max(0, min(row, last)), max(0, min(column, last)))
         if last < 0 or place == self.cursor:
             return
-        self.cursor = place
-        self._follow_cursor()
-        # The titles of the cursor's row and column are marked, which concerns the head and two lines.
-        self.refresh()
+        before, self.cursor = self.cursor, place
+        if self._follow_cursor():
+            self.refresh()
+        else:
+            # The titles of the cursor's row and column are marked, which concerns the head and two lines.
+            first, width = self._head - self.scroll_offset.y, self.scrollable_content_region.width
+            lines = (Region(0, first + line, width, 1) for line in (before[0], place[0]))
+            self.refresh(Region(0, 0, width, self._head), *lines)
         self.post_message(self.Moved())
 
-    def _follow_cursor(self) -> None:
+    def action_mark(self) -> None:
+        """Mark the cursor's row as asking, or no longer."""
+        if self.labels:
+            self.post_message(self.Marked(self.cursor[0]))
+
+    def action_digits(self) -> None:
+        """Write the weights into the cells, or no longer."""
+        self.digits = not self.digits
+        self._drawn.clear()
+        self.refresh()
+
+    def _follow_cursor(self) -> bool:
+        """Scroll to where the cursor is in view; whether that was necessary."""
         if not self.labels:
-            return
+            return False
         row, column = self.cursor
         x, y = self.scroll_offset
         if row < y:
@@ -213,9 +255,11 @@ class HeatMap(ScrollView, can_focus=True):
             x = column * CELL
         elif column >= self._first_column + self._columns_in_view:
             x = (column - self._columns_in_view + 1) * CELL
-        if (x, y) != tuple(self.scroll_offset):
-            # By force: whether scrollbars are needed is not known yet when the map has just been given.
-            self.scroll_to(x, y, animate=False, immediate=True, force=True)
+        if (x, y) == tuple(self.scroll_offset):
+            return False
+        # By force: whether scrollbars are needed is not known yet when the map has just been given.
+        self.scroll_to(x, y, animate=False, immediate=True, force=True)
+        return True
 
     def on_click(self, event: events.Click) -> None:
         """Put the cursor under the mouse."""
@@ -235,12 +279,15 @@ class HeatMap(ScrollView, can_focus=True):
         base = self.rich_style
         if not self.labels:
             return self._message_line(y, width, base)
-        state = (width, self._first_column, base, scale_of(self.app), self.has_focus)
+        scale = scale_of(self.app)
+        if scale is not self._scale or self._steps.shape != self.matrix.shape:
+            self._scale = scale
+            self._steps = scale.steps(self.matrix, self.top)
+            self._drawn.clear()
+        state = (width, self._first_column, base, self.has_focus)
         if state != self._drawn_for:
             self._drawn.clear()
             self._drawn_for = state
-            # Another theme or terminal has other steps.
-            self._steps = np.zeros((0, 0), dtype=np.int64)
         if y < self._head:
             return self._heads(y).apply_style(base).adjust_cell_length(width, base)
         row = y - self._head + self.scroll_offset.y
@@ -271,33 +318,43 @@ class HeatMap(ScrollView, can_focus=True):
         return Style(color=tone, bold=True)
 
     def _heads(self, y: int) -> Strip:
-        corner = "" if y < self._head - 1 else "↓ → "
+        corner = "" if y < self._head - 1 else ("v > " if ascii_of(self.app) else "↓ → ")
         width = self._title_width
-        quiet = self._title_style(False)
+        quiet, bright = self._title_style(False), self._title_style(True)
+        columns, here = self._in_view(), self.cursor[1]
+        titles = [self._column_titles[column][y] for column in columns]
         segments = [Segment(" " * max(0, width - len(corner)) + corner[:width], quiet)]
-        segments += [
-            Segment(self._column_titles[column][y], self._title_style(column == self.cursor[1]))
-            for column in self._in_view()
-        ]
+        if here in columns:
+            place = here - columns.start
+            before, after = "".join(titles[:place]), "".join(titles[place + 1 :])
+            segments += [Segment(before, quiet), Segment(titles[place], bright), Segment(after, quiet)]
+        else:
+            segments.append(Segment("".join(titles), quiet))
         return Strip(segments)
 
     def _row(self, row: int) -> Strip:
         scale = scale_of(self.app)
-        if self._steps.shape != self.matrix.shape:
-            self._steps = scale.steps(self.matrix, self.top)
         title = self._row_titles[row]
-        title += " " * (self._title_width - cell_len(title))
+        mark = ("*" if ascii_of(self.app) else "●") if row in self.asking else ""
+        title += " " * (self._title_width - cell_len(title) - len(mark)) + mark
         segments = [Segment(title, self._title_style(row == self.cursor[0]))]
         columns = self._in_view()
         steps = self._steps[row, columns.start : columns.stop]
-        # Runs of one step are one segment: what goes over the line is a fraction of the cells.
-        ends = np.append(np.flatnonzero(np.diff(steps)) + 1, len(steps))
-        start = 0
-        for end in ends.tolist():
-            if end > start:
-                step = int(steps[start])
-                segments.append(Segment(_cell(scale.shade(step)) * (end - start), scale.styles[step]))
-            start = end
+        if self.digits:
+            values = self.matrix[row, columns.start : columns.stop]
+            segments += [
+                Segment(per_cent(value), scale.styles[step])
+                for value, step in zip(values.tolist(), steps.tolist(), strict=True)
+            ]
+        else:
+            # Runs of one step are one segment: what goes over the line is a fraction of the cells.
+            ends = np.append(np.flatnonzero(np.diff(steps)) + 1, len(steps))
+            start = 0
+            for end in ends.tolist():
+                if end > start:
+                    step = int(steps[start])
+                    segments.append(Segment(_cell(scale.shade(step)) * (end - start), scale.styles[step]))
+                start = end
         strip = Strip(segments)
         if row == self.cursor[0] and self.cursor[1] in columns:
             strip = self._with_cursor(strip, self.cursor[1] - columns.start, int(steps[self.cursor[1] - columns.start]))
@@ -310,6 +367,12 @@ class HeatMap(ScrollView, can_focus=True):
         style = scale.styles[step] + Style(bold=True, reverse=scale.shaded and self.has_focus)
         marked = Strip([Segment("[]", style)])
         return Strip.join([strip.crop(0, start), marked, strip.crop(start + CELL)])
+
+
+def per_cent(value: float) -> str:
+    """`value` (0 to 1) as a cell of two digits: `7` is 7 per cent, nothing is less than a half, `1.` is all."""
+    number = round(100 * value) if np.isfinite(value) else 0
+    return "  " if number <= 0 else f"{number:2d}" if number < 100 else "1."
 
 
 def _cell(shade: str) -> str:

@@ -14,7 +14,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from core.text import clusters
-from tui.heat_scale import colour, scale_of
+from tui.heat_scale import HeatScale, colour, scale_for, scale_of
 from tui.heat_view import Heat
 
 CHIP = -1
@@ -85,6 +85,7 @@ class TokenStrip(ScrollView):
         self.can_focus = False
         self.text = ""
         self.heat: Heat | None = None
+        self.top: float | None = None
         self._cut: int | None = None
         self._cells: list[Cell] = []
         self._lines: list[list[Cell]] = []
@@ -96,10 +97,13 @@ class TokenStrip(ScrollView):
         self.scroll_to(y=0, animate=False)
         self._layout_lines()
 
-    def show_heat(self, heat: Heat | None, cut: int | None = None) -> None:
-        """Lay `heat` of the text in view over it; `cut` is the offset from which the model did not see it."""
+    def show_heat(self, heat: Heat | None, cut: int | None = None, top: float | None = None) -> None:
+        """Lay `heat` of the text in view over it; `cut` is the offset from which the model did not see it.
+
+        top: the end of the scale, None for the highest weight of `heat`.
+        """
         chips = self.heat is not None and bool(self.heat.added)
-        self.heat, self._cut = heat, cut
+        self.heat, self._cut, self.top = heat, cut, top
         if chips or (heat is not None and heat.added):
             self._layout_lines()
         else:
@@ -129,8 +133,12 @@ class TokenStrip(ScrollView):
         self.refresh()
 
     @property
+    def _scale(self) -> HeatScale:
+        return scale_of(self.app) if self.heat is None else scale_for(self.app, self.heat)
+
+    @property
     def _pitch(self) -> int:
-        return 2 if scale_of(self.app).shaded else 1
+        return 2 if self._scale.shaded else 1
 
     def _with_chips(self) -> list[Cell]:
         if self.heat is None or not self.heat.added:
@@ -153,10 +161,11 @@ class TokenStrip(ScrollView):
     def _steps(self, line: list[Cell]) -> list[int | None]:
         """The step of each cell; None without heat or beyond the window."""
         heat = self.heat
-        if heat is None:
+        if heat is None or heat.pending:
             return [None] * len(line)
         values = [self._weight(heat, cell) for cell in line]
-        steps = scale_of(self.app).steps([value or 0.0 for value in values], heat.top)
+        top = heat.top if self.top is None else self.top
+        steps = self._scale.steps([value or 0.0 for value in values], top)
         return [None if value is None else int(step) for value, step in zip(values, steps, strict=True)]
 
     def _weight(self, heat: Heat, cell: Cell) -> float | None:
@@ -164,17 +173,17 @@ class TokenStrip(ScrollView):
             return None if cell.end == CHIP else heat.added[cell.end][1]
         if self._cut is not None and cell.start >= self._cut:
             return None
-        return float(heat.characters[cell.start : cell.end].max(initial=0.0))
+        return max(heat.characters[cell.start : cell.end].tolist(), key=abs, default=0.0)
 
     def _letters(self, line: list[Cell]) -> Iterator[tuple[str, Style]]:
-        scale = scale_of(self.app)
+        scale = self._scale
         grey = Style(color=colour(self.app, "secondary"), dim=True)
         hottest = self.heat.hottest if self.heat is not None else ()
         for cell, step in zip(line, self._steps(line), strict=True):
             style = Style()
             if self._cut is not None and cell.start >= self._cut:
                 style = grey
-            elif step is not None and (step > 0 or scale.shaded):
+            elif step is not None and step != scale.zero and not scale.shaded:
                 style = scale.styles[step]
             if cell.start == CHIP:
                 style += Style(italic=True)
@@ -183,10 +192,12 @@ class TokenStrip(ScrollView):
             yield cell.display, style
 
     def _shades(self, line: list[Cell]) -> Iterator[tuple[str, Style]]:
-        scale = scale_of(self.app)
+        scale = self._scale
         for cell, step in zip(line, self._steps(line), strict=True):
-            blank = step is None or (cell.start != CHIP and cell.display.isspace())
-            yield (" " if blank or step is None else scale.shade(step)) * cell.width, Style()
+            if step is None or (cell.start != CHIP and cell.display.isspace()):
+                yield " " * cell.width, Style()
+            else:
+                yield scale.shade(step) * cell.width, scale.styles[step]
 
 
 def _merge(parts: Iterator[tuple[str, Style]]) -> Iterator[Segment]:

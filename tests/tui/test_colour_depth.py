@@ -1,0 +1,91 @@
+"""What the terminal can show, and what the user says instead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rich.color import ColorSystem
+
+from core.settings import load_settings
+from tests.tui.review_helpers import QuickInspector, app_on, make_run, until
+from tui import colour_depth
+from tui.app import NsmcTuiApp
+from tui.colour_depth import ascii_of, depth_of, wanted_depth, wants_ascii
+from tui.screens.review import ReviewScreen
+
+
+@pytest.fixture(autouse=True)
+def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    file = tmp_path / "settings.toml"
+    monkeypatch.setenv("NSMC_TUI_SETTINGS", str(file))
+    return file
+
+
+@pytest.mark.parametrize(
+    ("environ", "setting", "depth"),
+    [
+        ({"TERM": "xterm-256color"}, None, None),
+        ({"TERM": "dumb"}, None, "none"),
+        ({"TERM": "dumb", "COLORTERM": "truecolor"}, None, None),
+        ({"TERM": "dumb"}, "256", "256"),
+        ({"NSMC_TUI_COLOURS": "16"}, "256", "16"),
+        ({"NSMC_TUI_COLOURS": "many"}, "none", "none"),
+        ({}, "auto", None),
+    ],
+)
+def test_who_decides_about_colours(environ: dict[str, str], setting: str | None, depth: str | None) -> None:
+    assert wanted_depth(environ, setting) == depth
+
+
+def test_who_decides_about_ascii() -> None:
+    assert wants_ascii({}, True)
+    assert not wants_ascii({"NSMC_TUI_ASCII": "0"}, True)
+    assert wants_ascii({"NSMC_TUI_ASCII": "1"}, False)
+
+
+def test_the_terminal_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    systems = {
+        ColorSystem.TRUECOLOR: "truecolor",
+        ColorSystem.EIGHT_BIT: "256",
+        ColorSystem.STANDARD: "16",
+        ColorSystem.WINDOWS: "16",
+        None: "none",
+    }
+    app = NsmcTuiApp(tmp_path)
+    for system, depth in systems.items():
+        monkeypatch.setattr(app.console, "_color_system", system)
+        assert depth_of(app) == depth
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert depth_of(NsmcTuiApp(tmp_path)) == "none"
+
+
+@pytest.mark.parametrize("depth", colour_depth.DEPTHS)
+def test_the_environment_overrules(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, depth: str) -> None:
+    monkeypatch.setenv("NSMC_TUI_COLOURS", depth)
+    monkeypatch.setenv("NSMC_TUI_ASCII", "1")
+    app = NsmcTuiApp(tmp_path)
+    assert (depth_of(app), ascii_of(app)) == (depth, True)
+    assert app.no_color == (depth == "none")
+
+
+async def test_both_can_be_changed_while_it_runs_and_are_kept(tmp_path: Path, settings: Path) -> None:
+    app = app_on(make_run(tmp_path), QuickInspector())
+    async with app.run_test(size=(160, 48)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, ReviewScreen) and app.screen.attention.heat is not None)
+        strip = app.screen.attention.strip
+        commands = {command.title: command.callback for command in app.get_system_commands(app.screen)}
+        assert strip._pitch == 1
+        commands["Number of colours"]()
+        assert depth_of(app) == "256"
+        commands["Number of colours"]()
+        await until(pilot, lambda: strip._pitch == 2)
+        assert load_settings()["colours"] == "16"
+        commands["ASCII drawing"]()
+        await until(pilot, lambda: app.has_class("-ascii"))
+        assert load_settings()["ascii"] is True
+        # Another look is no other theme.
+        assert load_settings()["theme"] is None
+        commands["Number of colours"]()
+        commands["Number of colours"]()
+        await until(pilot, lambda: strip._pitch == 1 and depth_of(app) == "truecolor")

@@ -1,0 +1,99 @@
+"""How many colours, and which signs, the terminal can show: found out in one place, and what the user says instead.
+
+Depths are `truecolor`, `256`, `16` and `none`. The environment decides as it does for rich (COLORTERM, TERM,
+NO_COLOR), except that a dumb terminal has no colours. `NSMC_TUI_COLOURS` and the setting `colours` overrule it;
+`NSMC_TUI_ASCII` and the setting `ascii` ask for drawing without box and block characters, whose width (one cell or
+two) terminals with East Asian fonts disagree about.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from rich.color import ColorSystem
+from textual.app import App
+from textual.filter import Monochrome
+
+from core.settings import load_settings
+
+DEPTHS = ("truecolor", "256", "16", "none")
+
+_SYSTEMS = {
+    "truecolor": ColorSystem.TRUECOLOR,
+    "256": ColorSystem.EIGHT_BIT,
+    "16": ColorSystem.STANDARD,
+    "none": None,
+}
+
+
+def depth_of(app: App[Any]) -> str:
+    """The depth (one of DEPTHS) that `app` is drawn in."""
+    if app.no_color:
+        return "none"
+    system = app.console.color_system
+    return {"truecolor": "truecolor", "256": "256", None: "none"}.get(system, "16")
+
+
+def ascii_of(app: App[Any]) -> bool:
+    """Whether `app` is drawn without box and block characters."""
+    return bool(getattr(app, "ascii_drawing", False))
+
+
+def wanted_depth(environ: Mapping[str, str], setting: str | None) -> str | None:
+    """The depth to overrule the terminal's own with: what the user says, `none` for a dumb terminal, else None."""
+    for wish in (environ.get("NSMC_TUI_COLOURS"), setting):
+        if wish in DEPTHS:
+            return wish
+    if environ.get("TERM", "") in ("dumb", "unknown") and not environ.get("COLORTERM"):
+        # Textual takes it for one with all colours.
+        return "none"
+    return None
+
+
+def wants_ascii(environ: Mapping[str, str], setting: bool) -> bool:
+    """Whether the user asks for ASCII drawing; the environment goes before the setting."""
+    wish = environ.get("NSMC_TUI_ASCII", "").strip().lower()
+    return wish not in ("0", "no", "false") if wish else setting
+
+
+def set_depth(app: App[Any], depth: str) -> None:
+    """Draw `app` in `depth` (one of DEPTHS) from its next frame on."""
+    # Neither Textual nor rich has a public way to change these after the app was made.
+    app.console._color_system = _SYSTEMS[depth] or ColorSystem.TRUECOLOR
+    app.no_color = depth == "none"
+    filters = [kept for kept in app._filters if not isinstance(kept, Monochrome)]
+    app._filters = [*filters, Monochrome()] if app.no_color else filters
+
+
+def next_depth(app: App[Any]) -> str:
+    """Draw `app` in the next of DEPTHS until it ends; which one that is."""
+    depth = DEPTHS[(DEPTHS.index(depth_of(app)) + 1) % len(DEPTHS)]
+    set_depth(app, depth)
+    _draw_anew(app)
+    return depth
+
+
+def set_ascii(app: App[Any], wanted: bool) -> None:
+    """Draw `app` without box and block characters, or with them."""
+    app.ascii_drawing = wanted  # type: ignore[attr-defined]
+    # For rules in style sheets.
+    app.set_class(wanted, "-ascii")
+    if app.is_running:
+        _draw_anew(app)
+
+
+def prepare(app: App[Any], environ: Mapping[str, str] = os.environ) -> None:
+    """Give `app`, which has just been made, the depth and the signs that the user or the terminal asks for."""
+    settings = load_settings()
+    depth = wanted_depth(environ, settings["colours"])
+    if depth is not None:
+        set_depth(app, depth)
+    set_ascii(app, wants_ascii(environ, bool(settings["ascii"])))
+
+
+def _draw_anew(app: App[Any]) -> None:
+    # What a theme does when it is changed: texts that were given their colours are made anew, styles are read again.
+    app.mutate_reactive(App.theme)
+    app.refresh_css(animate=False)

@@ -1,0 +1,354 @@
+"""All heads of a model at once, layers down and heads across: each a small map, or one number.
+
+Small maps are drawn with half blocks, two rows a line; where there are no colours to spare with shades, the higher of
+two rows. Drawn line by line, so that 24 × 16 heads scroll as fluidly as 2 × 2.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import BindingType
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from core.i18n import N_
+from tui.colour_depth import ascii_of
+from tui.heat_scale import HeatScale, colour, scale_of
+from tui.keymap import key, localise
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+TITLE = 4
+"""Columns of the layers' numbers."""
+
+NUMBER = 6
+"""Columns of a number: a sign, a digit, a point, two decimals, and one between neighbours."""
+
+LEAST, MOST = 4, 24
+"""Sides of a small map in pixels (a column wide, half a line high)."""
+
+
+def side_for(width: int, height: int, layers: int, heads: int, shaded: bool = False) -> int:
+    """The side in pixels of small maps for `layers` × `heads` of them in a room of columns × lines: even, LEAST to
+    MOST; where not all of them fit, as many heads as LEAST allows, and the rest has to be scrolled to."""
+    across = (width - TITLE - 1) // max(1, heads) - 1
+    down = ((height - 2) // max(1, layers) - 1) * 2
+    return max(LEAST, min(MOST, across, down) // 2 * 2)
+
+
+class HeadGrid(ScrollView, can_focus=True):
+    """The grid. `show_maps` or `show_numbers` says what is drawn; posts `Moved`, and `Opened` on enter.
+
+    cursor: (layer, head). off: the heads that are switched off, (layer, None) for all of a layer; marked by a cross.
+    """
+
+    DEFAULT_CSS = """
+    HeadGrid { overflow-x: auto; overflow-y: auto; scrollbar-size: 1 1; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        key("up,k", "move(-1, 0)", N_("Up"), N_("Layer before")),
+        key("down,j", "move(1, 0)", N_("Down"), N_("Next layer")),
+        key("left,h", "move(0, -1)", N_("Left"), N_("Head before")),
+        key("right,l", "move(0, 1)", N_("Right"), N_("Next head")),
+        key("home,g", "corner(0)", N_("First"), N_("The first head of the first layer")),
+        key("end,G", "corner(1)", N_("Last"), N_("The last head of the last layer")),
+        key("enter", "open", N_("Open"), N_("Show this head in Review"), show=True),
+    ]
+
+    class Moved(Message):
+        """Another head is chosen, or the grid shows something else."""
+
+    class Opened(Message):
+        """The chosen head is to be opened."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        localise(self)
+        self.cursor = (0, 0)
+        self.n_layers, self.n_heads = 0, 0
+        self.maps: NDArray[np.float32] | None = None
+        self.numbers: NDArray[np.floating[Any]] | None = None
+        self.top: float | None = None
+        self.signed = False
+        self.off: frozenset[tuple[int, int | None]] = frozenset()
+        self._steps: NDArray[np.int64] = np.zeros((0, 0, 0, 0), dtype=np.int64)
+        self._scale: HeatScale | None = None
+        self._pairs: dict[tuple[int, int], Style] = {}
+
+    # -- what it shows -----------------------------------------------------------------------------------------
+
+    def show_maps(self, maps: NDArray[np.float32], top: float | None = None) -> None:
+        """Show `maps` (layers × heads × side × side); `top` ends the scale, None: each map has a scale of its own."""
+        self.maps, self.numbers, self.top, self.signed = maps, None, top, False
+        self._show(*maps.shape[:2])
+
+    def show_numbers(
+        self, numbers: NDArray[np.floating[Any]], top: float | None = None, *, signed: bool = False
+    ) -> None:
+        """Show `numbers` (layers × heads), nan for none; `top` ends the scale, None: their highest magnitude."""
+        self.maps, self.numbers, self.top, self.signed = None, numbers, top, signed
+        self._show(*numbers.shape)
+
+    @property
+    def room(self) -> tuple[int, int]:
+        """Columns and lines that there are for it, without scrollbars."""
+        return self.scrollable_content_region.width, self.scrollable_content_region.height
+
+    @property
+    def end(self) -> float | None:
+        """The end of the scale, None where each map has its own."""
+        if self.top is not None or self.numbers is None:
+            return self.top
+        finite = self.numbers[np.isfinite(self.numbers)]
+        return float(np.abs(finite).max()) if finite.size else 0.0
+
+    def switch(self, off: frozenset[tuple[int, int | None]]) -> None:
+        """Mark the heads that are switched off."""
+        self.off = off
+        self.refresh()
+
+    def is_off(self, layer: int, head: int) -> bool:
+        """Whether a head is switched off."""
+        return (layer, head) in self.off or (layer, None) in self.off
+
+    def choose(self, layer: int, head: int) -> None:
+        """Put the cursor on a head, or as near as there is."""
+        place = (max(0, min(layer, self.n_layers - 1)), max(0, min(head, self.n_heads - 1)))
+        if place == self.cursor or not self.n_layers:
+            return
+        self.cursor = place
+        self._follow_cursor()
+        self.refresh()
+        self.post_message(self.Moved())
+
+    def _show(self, layers: int, heads: int) -> None:
+        self.n_layers, self.n_heads = layers, heads
+        self.cursor = (min(self.cursor[0], layers - 1), min(self.cursor[1], heads - 1))
+        self._scale = None
+        self._measure()
+        self.post_message(self.Moved())
+
+    # -- measures ----------------------------------------------------------------------------------------------
+
+    @property
+    def _inside(self) -> tuple[int, int]:
+        """Columns and lines of one head."""
+        if self.maps is None:
+            return NUMBER - 1, 1
+        side = self.maps.shape[2]
+        return side, -(-side // 2)
+
+    @property
+    def _pitch(self) -> tuple[int, int]:
+        columns, lines = self._inside
+        return columns + 1, lines if self.maps is None else lines + 1
+
+    def _measure(self) -> None:
+        across, down = self._pitch
+        above = 0 if self.maps is None else 1
+        self.virtual_size = Size(TITLE + 1 + self.n_heads * across, 1 + above + self.n_layers * down)
+        self._follow_cursor()
+        self.refresh()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Keep the chosen head in view."""
+        self._follow_cursor()
+
+    def watch_show_vertical_scrollbar(self) -> None:
+        """A scrollbar takes room without a resize: the chosen head may be under it."""
+        self._follow_cursor()
+
+    def watch_show_horizontal_scrollbar(self) -> None:
+        """The same at the bottom."""
+        self._follow_cursor()
+
+    def _follow_cursor(self) -> None:
+        if not self.n_layers:
+            return
+        (columns, lines), (width, height) = self._pitch, self.room
+        x, y = self.scroll_offset
+        left, top = self.cursor[1] * columns, self.cursor[0] * lines
+        # The line above belongs to the outline; the head's own numbers stay on top.
+        bottom = top + lines + (0 if self.maps is None else 1)
+        if top < y:
+            y = top
+        elif bottom > y + height - 1:
+            y = bottom - height + 1
+        if left < x:
+            x = left
+        elif left + columns + 1 > x + width - TITLE:
+            x = left + columns + 1 - width + TITLE
+        if (x, y) != tuple(self.scroll_offset):
+            self.scroll_to(max(0, x), max(0, y), animate=False, immediate=True, force=True)
+
+    # -- keys and mouse ----------------------------------------------------------------------------------------
+
+    def action_move(self, layers: int, heads: int) -> None:
+        """Go to a neighbour."""
+        self.choose(self.cursor[0] + layers, self.cursor[1] + heads)
+
+    def action_corner(self, last: int) -> None:
+        """Go to the first or the last head."""
+        self.choose((self.n_layers - 1) * last, (self.n_heads - 1) * last)
+
+    def action_open(self) -> None:
+        """Ask for the chosen head to be opened."""
+        if self.n_layers:
+            self.post_message(self.Opened())
+
+    def on_click(self, event: events.Click) -> None:
+        """Choose the head under the mouse; a second click opens it."""
+        place = event.get_content_offset(self)
+        if place is None or place.y < 1 or place.x < TITLE:
+            return
+        (columns, lines), (x, y) = self._pitch, self.scroll_offset
+        target = ((place.y - 1 + y) // lines, (place.x - TITLE + x) // columns)
+        if target[0] < self.n_layers and target[1] < self.n_heads:
+            if target == self.cursor:
+                self.action_open()
+            self.choose(*target)
+
+    # -- drawing -----------------------------------------------------------------------------------------------
+
+    def render_line(self, y: int) -> Strip:
+        """The heads' numbers, or a line of the layers."""
+        base, (width, _height) = self.rich_style, self.room
+        if not self.n_layers:
+            return Strip.blank(width, base)
+        scale = scale_of(self.app, signed=self.signed)
+        if scale is not self._scale:
+            self._scale = scale
+            self._steps = self._in_steps(scale)
+            self._pairs.clear()
+        if y == 0:
+            title, body = " " * TITLE, self._head_numbers()
+        else:
+            title, body = self._line(y - 1 + self.scroll_offset.y, scale)
+        quiet = Style(color=colour(self.app, "secondary"))
+        line = Strip(body).crop(self.scroll_offset.x, self.scroll_offset.x + width - TITLE)
+        strip = Strip.join([Strip([Segment(title, quiet)]), line])
+        return strip.apply_style(base).adjust_cell_length(width, base)
+
+    def _in_steps(self, scale: HeatScale) -> NDArray[np.int64]:
+        if self.maps is None:
+            assert self.numbers is not None
+            return scale.steps(self.numbers, self.end or 0.0)
+        if self.top is not None:
+            return scale.steps(self.maps, self.top)
+        tops = self.maps.max(axis=(2, 3), keepdims=True)
+        return scale.steps(np.divide(self.maps, tops, out=np.zeros_like(self.maps), where=tops > 0), 1.0)
+
+    def _tone(self, here: bool) -> Style:
+        if here:
+            return Style(color=colour(self.app, "accent" if self.has_focus else "foreground"), bold=True)
+        return Style(color=colour(self.app, "secondary"))
+
+    def _head_numbers(self) -> list[Segment]:
+        columns, _lines = self._pitch
+        segments = []
+        for head in range(self.n_heads):
+            text = f" {head}"[: columns - 1] if columns > 3 else str(head)
+            segments.append(Segment(text.ljust(columns), self._tone(head == self.cursor[1])))
+        return segments
+
+    def _line(self, line: int, scale: HeatScale) -> tuple[str, list[Segment]]:
+        """The layer's number and the cells of body line `line`, without what is scrolled out."""
+        _columns, lines = self._pitch
+        layer, within = divmod(line, lines)
+        if self.maps is None:
+            if layer >= self.n_layers:
+                return " " * TITLE, []
+            return f"{layer:>{TITLE - 1}} ", self._number_line(layer, scale)
+        if within == 0:
+            return " " * TITLE, self._rule(layer)
+        if layer >= self.n_layers:
+            return " " * TITLE, []
+        title = f"{layer:>{TITLE - 1}} " if within == 1 else " " * TITLE
+        return title, self._map_line(layer, within - 1, scale)
+
+    def _number_line(self, layer: int, scale: HeatScale) -> list[Segment]:
+        assert self.numbers is not None
+        segments: list[Segment] = []
+        for head in range(self.n_heads):
+            value, step = float(self.numbers[layer, head]), int(self._steps[layer, head])
+            text = number_text(value, self.signed).rjust(NUMBER - 1)
+            here = (layer, head) == self.cursor
+            after = (layer, head) == (self.cursor[0], self.cursor[1] + 1)
+            if self.is_off(layer, head):
+                segments.append(self._cross())
+            else:
+                segments.append(Segment("[" if here else "]" if after else " ", self._tone(here or after)))
+            segments.append(Segment(text, scale.styles[step] if np.isfinite(value) else self._tone(False)))
+        last = self.cursor == (layer, self.n_heads - 1)
+        segments.append(Segment("]" if last else " ", self._tone(last)))
+        return segments
+
+    def _rule(self, layer: int) -> list[Segment]:
+        """The line above `layer`: empty but for the outline of the chosen head."""
+        (columns, _lines), (chosen, head) = self._pitch, self.cursor
+        if layer not in (chosen, chosen + 1):
+            return []
+        if ascii_of(self.app):
+            left, right, line = "+", "+", "-"
+        else:
+            left, right, line = ("┌", "┐", "─") if layer == chosen else ("└", "┘", "─")
+        return [Segment(" " * (head * columns)), Segment(left + line * (columns - 1) + right, self._tone(True))]
+
+    def _map_line(self, layer: int, line: int, scale: HeatScale) -> list[Segment]:
+        (columns, _lines), (chosen, chosen_head) = self._pitch, self.cursor
+        side = columns - 1
+        rows = self._steps[layer, :, 2 * line : 2 * line + 2, :]
+        upper = rows[:, 0]
+        lower = rows[:, 1] if rows.shape[1] > 1 else np.full_like(upper, scale.zero)
+        x, (width, _height) = self.scroll_offset.x, self.room
+        first, last = x // columns, min(self.n_heads, (x + width) // columns + 1)
+        wall = "|" if ascii_of(self.app) else "│"
+        segments = [Segment(" " * (first * columns))]
+        for head in range(first, last):
+            edge = layer == chosen and head in (chosen_head, chosen_head + 1)
+            if line == 0 and self.is_off(layer, head):
+                segments.append(self._cross())
+            else:
+                segments.append(Segment(wall if edge else " ", self._tone(edge)))
+            if scale.shaded or ascii_of(self.app):
+                steps = np.maximum(upper[head], lower[head]).tolist()
+                segments += [Segment(scale.shade(step), scale.styles[step]) for step in steps]
+            else:
+                pairs = list(zip(upper[head].tolist(), lower[head].tolist(), strict=True))
+                start = 0
+                for place in range(1, side + 1):
+                    if place == side or pairs[place] != pairs[start]:
+                        segments.append(Segment("▀" * (place - start), self._pair(*pairs[start], scale)))
+                        start = place
+        edge = layer == chosen and chosen_head == self.n_heads - 1 and last == self.n_heads
+        segments.append(Segment(wall if edge else " ", self._tone(edge)))
+        return segments
+
+    def _cross(self) -> Segment:
+        return Segment("x" if ascii_of(self.app) else "✕", Style(color=colour(self.app, "warning"), bold=True))
+
+    def _pair(self, upper: int, lower: int, scale: HeatScale) -> Style:
+        """Two pixels, one above the other: the letter's colour is the upper one's ground."""
+        style = self._pairs.get((upper, lower))
+        if style is None:
+            grounds = scale.styles[upper].bgcolor, scale.styles[lower].bgcolor
+            style = self._pairs[upper, lower] = Style(color=grounds[0], bgcolor=grounds[1])
+        return style
+
+
+def number_text(value: float, signed: bool) -> str:
+    """`value` in at most five columns: two decimals, with its sign where it may have one."""
+    if not np.isfinite(value):
+        return "-"
+    text = f"{value:+.2f}" if signed else f"{value:.2f}"
+    if len(text) > NUMBER - 1:
+        text = f"{value:.0f}"
+    return text.replace("-", "−")
