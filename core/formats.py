@@ -17,6 +17,15 @@ def number(value: float | None, decimals: int = 4) -> str:
     return f"{value:,.{decimals}f}"
 
 
+def plain(value: float | str) -> str:
+    """Any figure as short as it can be said exactly: `32`, `2e-05`, `0.1`; texts as they are."""
+    if isinstance(value, str):
+        return value
+    if math.isfinite(value) and value == int(value) and abs(value) < 1e15:
+        return str(int(value))
+    return f"{value:.6g}"
+
+
 def count(value: float | None) -> str:
     """A whole number with thousands separated."""
     return "–" if value is None else f"{int(value):,}"
@@ -77,6 +86,9 @@ def state(name: str) -> str:
         "stopped": _("stopped"),
         "failed": _("failed"),
         "crashed": _("crashed"),
+        "silent": _("silent"),
+        "stale": _("stale"),
+        "foreign": _("read-only"),
     }
     return words.get(name, name)
 

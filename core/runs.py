@@ -16,15 +16,20 @@ from typing import Any
 from core.errors import RunError
 from core.i18n import gettext as _
 from core.paths import write_atomically
+from core.run_labels import Labels, read_labels
 
 STATUS_FILE = "status.json"
 CONFIG_FILE = "config.toml"
 LIVE_STATES = ("queued", "starting", "running", "pausing", "paused", "stopping")
-FINAL_STATES = ("finished", "stopped", "failed", "crashed")
+# What another program has written: it can be looked at, and takes no orders.
+FOREIGN = "foreign"
+FINAL_STATES = ("finished", "stopped", "failed", "crashed", FOREIGN)
 # A launcher writes `queued` and starts the worker at once; without a worker after this long there is none.
 START_TIMEOUT = 120.0
 # A worker says something every few seconds even while it waits.
 SILENT_AFTER = 60.0
+# Loading a large model or writing a checkpoint to a slow disk takes its time without a word.
+STALE_AFTER = 300.0
 
 _ID = re.compile(r"(\d{8})-(\d{6})(?:-(.*))?$")
 
@@ -34,7 +39,10 @@ class Run:
     """What a run directory's `status.json` says, with `state` corrected for a worker that died.
 
     Times are seconds since the epoch. `silent` is set for a live run on another host that has not written for
-    `SILENT_AFTER` seconds: dead or cut off, which cannot be told from here.
+    `SILENT_AFTER` seconds: dead or cut off, which cannot be told from here. `stale` is set for one whose process
+    lives on this host and has not written for `STALE_AFTER` seconds: it hangs, or is at something very slow.
+    `label` (the name that was given later, `name` too then), `tags`, `note` and `archived` come from
+    `core.run_labels`. `source` tells what a run of the state `foreign` was read from (`core.foreign`).
     """
 
     id: str
@@ -56,6 +64,25 @@ class Run:
     error: str = ""
     hint: str = ""
     silent: bool = False
+    stale: bool = False
+    loss: float | None = None
+    label: str = ""
+    tags: tuple[str, ...] = ()
+    note: str = ""
+    archived: bool = False
+    source: str = ""
+
+    @property
+    def condition(self) -> str:
+        """The word to show: `silent` or `stale` for a live run that gives no sign, else its state."""
+        if self.silent:
+            return "silent"
+        return "stale" if self.stale else self.state
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether it ran, or runs, on another host."""
+        return self.host not in ("", socket.gethostname())
 
     @property
     def live(self) -> bool:
@@ -137,6 +164,15 @@ def is_run_dir(path: Path) -> bool:
     return (path / STATUS_FILE).is_file() or (path / CONFIG_FILE).is_file()
 
 
+def can_be_shown(path: Path) -> bool:
+    """Whether `path` is a run, ours or another program's."""
+    if is_run_dir(path):
+        return True
+    from core import foreign
+
+    return path.is_dir() and bool(foreign.source_of(path))
+
+
 def _created(path: Path) -> float:
     match = _ID.match(path.name)
     if match:
@@ -174,37 +210,50 @@ def _number(value: Any, default: float = 0.0) -> float:
 def load_run(path: Path) -> Run:
     """The run in directory `path`. A live state whose worker is gone (same host, no such process) is `crashed`.
 
-    Raises RunError when `path` is no run directory.
+    A directory that another program wrote gives a run of the state `foreign`. Raises RunError when `path` is neither.
     """
     if not is_run_dir(path):
+        from core import foreign
+
+        if foreign.source_of(path):
+            return foreign.load(path)
         raise RunError(
             _("{path} is not a run directory").format(path=path), _("`nsmc-tui runs` lists the runs there are.")
         )
-    status = read_status(path)
+    return make_run(path, read_status(path), read_labels(path))
+
+
+def make_run(path: Path, status: dict[str, Any], labels: Labels) -> Run:
+    """The run in directory `path` from its status (empty: there is none) and its labels, its worker looked for."""
     state = str(status.get("state") or "crashed")
     host = str(status.get("host") or "")
-    updated = _number(status.get("updated"), _created(path))
+    created = _created(path)
+    updated = _number(status.get("updated"), created)
     here = host in ("", socket.gethostname())
     error, hint = str(status.get("error") or ""), str(status.get("hint") or "")
-    silent = False
+    silent = stale = False
     if not status:
         error = _("the run has no readable status")
         hint = _("It was not made by nsmc-tui, or its disk was full; config.toml tells how to start it again.")
     if state in LIVE_STATES:
-        if here and not _alive(status):
+        quiet = time.time() - updated
+        if not here:
+            silent = quiet > SILENT_AFTER
+        elif _alive(status):
+            stale = quiet > STALE_AFTER
+        else:
             state = "crashed"
             error = error or _("the worker is gone without a word")
             hint = hint or _("The last lines of worker.log may tell why (killed, out of memory, machine restarted).")
-        elif not here:
-            silent = time.time() - updated > SILENT_AFTER
     match = _ID.match(path.name)
     metrics = status.get("metrics")
+    loss = status.get("loss")
     return Run(
         id=path.name,
         path=path,
-        name=str(status.get("name") or (match.group(3) if match else "") or path.name),
+        name=labels.name or str(status.get("name") or (match.group(3) if match else "") or path.name),
         state=state,
-        created=_created(path),
+        created=created,
         updated=updated,
         step=int(_number(status.get("step"))),
         max_steps=int(_number(status.get("max_steps"))),
@@ -221,23 +270,20 @@ def load_run(path: Path) -> Run:
         error=error,
         hint=hint,
         silent=silent,
+        stale=stale,
+        loss=_number(loss) if isinstance(loss, int | float) else None,
+        label=labels.name,
+        tags=labels.tags,
+        note=labels.note,
+        archived=labels.archived,
     )
 
 
 def list_runs(runs: Path) -> list[Run]:
-    """All runs below `runs`, newest first; an absent directory holds none."""
-    try:
-        with os.scandir(runs) as entries:
-            paths = [Path(entry.path) for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise RunError(
-            _("cannot read {path}: {reason}").format(path=runs, reason=error.strerror or error),
-            _("Choose another directory with --runs or NSMC_TUI_RUNS."),
-        ) from error
-    found = [load_run(path) for path in paths if is_run_dir(path)]
-    return sorted(found, key=lambda run: (run.created, run.id), reverse=True)
+    """All runs below `runs`, archived ones too, newest first; an absent directory holds none."""
+    from core.run_index import RunIndex
+
+    return list(RunIndex(runs).refresh().runs)
 
 
 def find_run(runs: Path, name: str) -> Path:
@@ -247,23 +293,26 @@ def find_run(runs: Path, name: str) -> Path:
     """
     direct = Path(name).expanduser()
     if (os.sep in name or name in (".", "..")) and direct.is_dir():
-        if is_run_dir(direct):
+        if can_be_shown(direct):
             return direct.resolve()
         raise RunError(
             _("{path} is not a run directory").format(path=name), _("`nsmc-tui runs` lists the runs there are.")
         )
     known = list_runs(runs)
+    if not known and can_be_shown(direct):
+        return direct.resolve()
     if not known:
         raise RunError(
             _("there are no runs in {path}").format(path=runs), _("Start one with `nsmc-tui demo` or `nsmc-tui train`.")
         )
     if name == "latest":
-        return known[0].path
+        # What was put away, or written by others, is not what somebody means unless there is nothing else.
+        return next((run for run in known if not run.archived and not run.source), known[0]).path
     exact = [run for run in known if run.id == name]
     matches = exact or [run for run in known if run.id.startswith(name)]
     if len(matches) == 1:
         return matches[0].path
-    if not matches and is_run_dir(direct):
+    if not matches and can_be_shown(direct):
         return direct.resolve()
     if not matches:
         raise RunError(

@@ -1,4 +1,4 @@
-"""The user's own settings (`settings.toml`): language, theme, colours, ASCII drawing. All optional."""
+"""The user's own settings (`settings.toml`): language, theme, colours, ASCII drawing, columns. All optional."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from core.paths import settings_file
 
-DEFAULTS: dict[str, Any] = {"lang": None, "theme": None, "colours": None, "ascii": False}
+DEFAULTS: dict[str, Any] = {"lang": None, "theme": None, "colours": None, "ascii": False, "runs_columns": None}
 
 
 def load_settings() -> dict[str, Any]:

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,6 +21,7 @@ from textual.screen import Screen
 from core.errors import NsmcTuiError
 from core.i18n import N_
 from core.i18n import gettext as _
+from core.run_index import RunIndex
 from core.run_marks import RunMarks
 from core.settings import load_settings, save_setting
 from core.text import visible
@@ -32,7 +33,6 @@ from tui.screens.runs import RunsScreen
 from tui.themes import THEMES
 
 if TYPE_CHECKING:
-    from core.runs import Run
     from tui.inspector_client import InspectorClient
 
 MACHINE_INTERVAL = 2.0
@@ -58,7 +58,7 @@ class MarksNotKept(Message):
 class NsmcTuiApp(App[None]):
     """`nsmc-tui` on a runs directory. `run` and `screen` say where to open; `demo` goes on to the review by itself.
 
-    `early` are runs that were read while the app was still being imported, for the first picture.
+    `index` has runs that were read while the app was still being imported, for the first picture.
     """
 
     TITLE = "nsmc-tui"
@@ -77,14 +77,14 @@ class NsmcTuiApp(App[None]):
         run: Path | None = None,
         screen: str = "",
         demo: bool = False,
-        early: Sequence[Run] = (),
+        index: RunIndex | None = None,
     ) -> None:
         super().__init__()
         localise(self)
         self.runs_dir = runs
         self.demo = demo
         self._first = (run, screen)
-        self._early = early
+        self._index = index or RunIndex(runs)
         self._marks: RunMarks | None = None
         self._inspector: InspectorClient | None = None
         self._machine = MachineReader()
@@ -101,7 +101,7 @@ class NsmcTuiApp(App[None]):
     def on_mount(self) -> None:
         """Open the first screen, listen for signals, begin to look at the machine."""
         self._handle_signals()
-        self.push_screen(RunsScreen(self._early))
+        self.push_screen(RunsScreen(self._index))
         run, screen = self._first
         if screen == "new":
             self.action_new_run()
@@ -151,7 +151,7 @@ class NsmcTuiApp(App[None]):
         if name == "monitor":
             from tui.screens.monitor import MonitorScreen
 
-            return MonitorScreen(run_dir)
+            return MonitorScreen(run_dir, **options)
         if name == "evaluation":
             from tui.screens.evaluation import EvaluationScreen
 

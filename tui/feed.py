@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import NsmcTuiError
-from core.events import EVENTS_FILE
+from core.events import EVENTS_FILE, encode
+from core.foreign import open_log, signature, source_of
 from core.log_scan import NAN, Batch, parse, read_batches, scan
 from core.runs import STATUS_FILE, Run, load_run
 from tui.telemetry import Progress, Telemetry
@@ -98,6 +99,24 @@ class LogReader:
         return parse(b"".join(lines), size)
 
 
+class ForeignReader:
+    """The same for a run that another program wrote, through the reader of its files."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._log = open_log(run_dir)
+
+    def read(self) -> Iterator[tuple[News, float]]:
+        """What is new."""
+        while events := self._log.read():
+            yield News(parse("".join(map(encode, events)).encode())), 1.0
+
+
+def _reader(run_dir: Path) -> LogReader | ForeignReader:
+    if not (run_dir / EVENTS_FILE).exists() and source_of(run_dir):
+        return ForeignReader(run_dir)
+    return LogReader(run_dir / EVENTS_FILE)
+
+
 class RunFeed:
     """One run as it is told by its files.
 
@@ -113,8 +132,8 @@ class RunFeed:
         self.share = 0.0
         self.sampled = False
         self._whole = self.telemetry
-        self._log = LogReader(run_dir / EVENTS_FILE)
-        self._status: tuple[int, int, int] | None = None
+        self._log = _reader(run_dir)
+        self._status: object = None
         self._seen: Run | None = None
         self._news: deque[tuple[News, float]] = deque()
         self._closed = threading.Event()
@@ -157,9 +176,10 @@ class RunFeed:
         """The run, when something about it may have changed: of a run at rest only its status file."""
         try:
             status = os.stat(self.run_dir / STATUS_FILE)
-            mark = (status.st_mtime_ns, status.st_ino, status.st_size)
+            mark: object = (status.st_mtime_ns, status.st_ino, status.st_size)
         except OSError:
-            mark = (0, 0, 0)
+            # Another program's run has other files that tell; nothing else has any.
+            mark = signature(self.run_dir)
         if mark == self._status and self._seen is not None and not self._seen.live:
             return None
         self._status = mark

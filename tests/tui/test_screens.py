@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import DataTable, Static
+from textual.widgets import Static
 
 from core.i18n import set_language
 from core.predictions import Predictions
@@ -23,6 +23,7 @@ from tui.screens.monitor import MonitorScreen
 from tui.screens.runs import RunsScreen
 from tui.widgets.chart_grid import ChartGrid
 from tui.widgets.confusion import Confusion
+from tui.widgets.run_list import RunList
 from tui.widgets.top_bar import TopBar
 
 SIZES = [(80, 24), (160, 48)]
@@ -57,7 +58,7 @@ async def test_runs_screen(run_copy: Path, size: tuple[int, int], language: str)
     set_language(language)
     app = NsmcTuiApp(run_copy.parent)
     async with app.run_test(size=size) as pilot:
-        await until(pilot, lambda: app.screen.query_one(DataTable).row_count == 1)
+        await until(pilot, lambda: len(app.screen.query_one(RunList).runs) == 1)
         text = screen_text(app)
         assert ("finished" if language == "en" else "완료") in text
         assert "small-run" in text
@@ -70,7 +71,7 @@ async def test_no_runs_says_what_to_do(tmp_path: Path) -> None:
     app = NsmcTuiApp(tmp_path / "none")
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "nsmc-tui demo" in screen_text(app))
-        assert not app.screen.query_one(DataTable).display
+        assert not app.screen.query_one(RunList).display
 
 
 async def test_runs_come_and_change_while_the_screen_is_open(tmp_path: Path) -> None:
@@ -109,7 +110,7 @@ async def test_nasty_names_are_harmless(tmp_path: Path) -> None:
     )  # fmt: skip
     app = NsmcTuiApp(tmp_path)
     async with app.run_test(size=(160, 48)) as pilot:
-        await until(pilot, lambda: app.screen.query_one(DataTable).row_count == 1)
+        await until(pilot, lambda: len(app.screen.query_one(RunList).runs) == 1)
         await pilot.pause(0.2)
         text = screen_text(app)
         assert "[bold]x[/x] ␛]0;pwned␇␉tab" in text

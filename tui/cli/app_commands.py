@@ -18,6 +18,8 @@ from core.i18n import gettext as _
 if TYPE_CHECKING:
     from tui.cli import Context
 
+# Longer than the import of the app takes there is no head start to be had.
+EARLY = 0.5
 SCREENS = ("runs", "new", "monitor", "evaluation", "review")
 
 
@@ -32,22 +34,22 @@ def run_app(context: Context, run: Path | None = None, screen: str = "", demo: b
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # What is made while starting stays; looking through it again and again delays the first picture.
     gc.disable()
-    from core.runs import Run, list_runs
+    from core.run_index import RunIndex
 
     runs = context.runs
-    early: list[Run] = []
+    index = RunIndex(runs)
 
     def look() -> None:
         # Only a head start: the screen reads again, and tells what is wrong with the directory.
         with suppress(NsmcTuiError):
-            early.extend(list_runs(runs))
+            index.refresh(EARLY)
 
     looking = Thread(target=look, daemon=True)
     looking.start()
     from tui.app import NsmcTuiApp
 
     looking.join(0.05)
-    app = NsmcTuiApp(runs, run=run, screen=screen, demo=demo, early=[] if looking.is_alive() else early)
+    app = NsmcTuiApp(runs, run=run, screen=screen, demo=demo, index=index)
     app.run()
     return app.return_code or 0
 

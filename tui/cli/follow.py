@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from core import formats
-from core.events import EVENTS_FILE
+from core.foreign import is_over, open_log
 from core.i18n import gettext as _
 from core.runs import FINAL_STATES, Run, load_run
-from core.tail import JsonlTail
 from core.text import visible
 from tui.cli.printing import json_text
 
@@ -22,10 +21,10 @@ STEP_LINE_INTERVAL = 5.0
 
 def events_until_end(run_dir: Path, offset: int = 0) -> Iterator[dict[str, Any]]:
     """All events of a run from byte `offset` of its log to its end, waiting for those that are still to come."""
-    tail = JsonlTail(run_dir / EVENTS_FILE, offset)
+    tail = open_log(run_dir, offset)
     while True:
         # The state is read before the events: what a dead worker wrote last is not missed.
-        ended = load_run(run_dir).state in FINAL_STATES
+        ended = has_ended(load_run(run_dir))
         records = tail.read(max_seconds=1.0)
         yield from records
         if ended and not records and not tail.pending:
@@ -34,12 +33,18 @@ def events_until_end(run_dir: Path, offset: int = 0) -> Iterator[dict[str, Any]]
             time.sleep(POLL)
 
 
+def has_ended(run: Run) -> bool:
+    """Whether nothing more will come. What another program writes may go on."""
+    return is_over(run) if run.source else run.state in FINAL_STATES
+
+
 class Lines:
     """One line a noteworthy event, steps at most every few seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, step_interval: float = STEP_LINE_INTERVAL) -> None:
         self._phase: tuple[str, str] = ("", "")
-        self._step_at = 0.0
+        self._step_at = -step_interval
+        self._step_interval = step_interval
 
     def line(self, event: dict[str, Any]) -> str:
         """The line for `event`; empty for one that needs none."""
@@ -82,17 +87,21 @@ class Lines:
     def _of_step(self, event: dict[str, Any]) -> str:
         now = time.monotonic()
         last = event.get("step") == event.get("max_steps")
-        if now - self._step_at < STEP_LINE_INTERVAL and not last:
+        if now - self._step_at < self._step_interval and not last:
             return ""
         self._step_at = now
         loss = event.get("loss")
+        total = event.get("max_steps")
         parts = [
-            f"{formats.count(event.get('step'))}/{formats.count(event.get('max_steps'))}",
+            formats.count(event.get("step")) + (f"/{formats.count(total)}" if total else ""),
             f"loss {'NaN' if loss is None else formats.number(loss)}",
             f"lr {formats.rate(event.get('learning_rate'))}",
-            _("{n} reviews/s").format(n=formats.count(event.get("samples_per_second"))),
-            _("ETA {time}").format(time=formats.duration(event.get("eta"))),
         ]
+        # What another program wrote may not know these.
+        if event.get("samples_per_second") is not None:
+            parts.append(_("{n} reviews/s").format(n=formats.count(event.get("samples_per_second"))))
+        if event.get("eta") is not None:
+            parts.append(_("ETA {time}").format(time=formats.duration(event.get("eta"))))
         memory = event.get("gpu_allocated") or event.get("rss")
         if memory:
             parts.append(formats.size(memory))

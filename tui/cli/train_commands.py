@@ -123,9 +123,10 @@ def train(
         return 0
     code = finish(run_dir, as_json)
     if code == 0 and not as_json:
+        from core.runs import load_run
         from tui.cli.run_commands import print_summary
 
-        print_summary(run_dir)
+        print_summary(load_run(run_dir))
         say(_("`nsmc-tui open {run}` shows its errors.").format(run=run_dir.name))
     return code
 
@@ -136,6 +137,7 @@ def demo(context: Context) -> int:
     """The whole path on built-in data, without network or GPU."""
     from core import config_file
     from core.launch import launch
+    from core.runs import load_run
     from tui.cli.review_commands import print_first_error
     from tui.cli.run_commands import print_summary
 
@@ -146,7 +148,7 @@ def demo(context: Context) -> int:
         return run_app(context, run=run_dir, screen="monitor", demo=True)
     code = finish(run_dir, as_json=False)
     if code == 0:
-        print_summary(run_dir)
+        print_summary(load_run(run_dir))
         print_first_error(run_dir)
     return code
 

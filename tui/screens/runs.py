@@ -1,155 +1,184 @@
-"""All runs: their state, how far they are, how well they did."""
+"""All runs: their state, how far they are, how well they did; found, sorted, marked and put in order."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable
 from typing import ClassVar
 
-from rich.text import Text
-from textual import on, work
+from textual import on
 from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.message import Message
 from textual.widget import Widget
-from textual.widgets import DataTable, Static
-from textual.worker import get_current_worker
+from textual.widgets import Static
 
-from core import formats
-from core.errors import NsmcTuiError
 from core.i18n import N_
 from core.i18n import gettext as _
-from core.runs import Run, list_runs
+from core.run_index import RunIndex
+from core.run_preview import Preview
+from core.run_values import FIELDS, METRICS, SETTING, canonical
+from core.runs import Run
+from core.settings import save_setting
 from core.text import visible
 from tui.keymap import key
-from tui.screens.base import BaseScreen
-from tui.widgets.top_bar import fit, state_text
+from tui.run_columns import DEFAULT, KNOWN, chosen_columns, column, title
+from tui.run_reader import Answer, NamesRead, PreviewRead, RunReader, RunsFailed, RunsRead, View, answer
+from tui.screens.runs_actions import ActingScreen
+from tui.widgets.ask_line import AskLine
+from tui.widgets.run_list import RunList
+from tui.widgets.run_preview import RunPreview
 
-REFRESH = 1.0
-# Columns by importance: those at the end are left out on narrow terminals.
-COLUMNS = (
-    ("state", N_("state"), 11),
-    ("run", N_("run"), 26),
-    ("step", N_("step"), 15),
-    ("accuracy", N_("accuracy"), 10),
-    ("f1", "F1", 8),
-    ("age", N_("age"), 6),
-    ("eta", N_("ETA"), 10),
-    ("model", N_("model"), 16),
-    ("data", N_("data"), 12),
+TICK = 1.0
+NEEDS_RUN = (
+    "open",
+    "evaluation",
+    "review",
+    "copy_config",
+    "copy_id",
+    "mark",
+    "pin",
+    "rename",
+    "label",
+    "archive",
+    "delete",
 )
+NEEDS_RUNS = ("overlay", "mark_all", "sort", "turn")
 
 
-class RunsLoaded(Message):
-    """The runs as they are now."""
+class RunsScreen(ActingScreen):
+    """The first screen: a list of runs, newest first unless asked otherwise, kept fresh by a thread.
 
-    def __init__(self, runs: list[Run]) -> None:
-        super().__init__()
-        self.runs = runs
-
-
-class RunsFailed(Message):
-    """The runs directory cannot be read."""
-
-    def __init__(self, error: NsmcTuiError) -> None:
-        super().__init__()
-        self.error = error
-
-
-class RunsTable(DataTable[Text]):
-    """The table without keys of its own for what the screen's keys do, so that the footer tells them."""
-
-    BINDINGS: ClassVar[list[BindingType]] = []
-
-    def __init__(self) -> None:
-        super().__init__(id="runs", cursor_type="row", zebra_stripes=False)
-        for name in ("enter", "home", "end"):
-            self._bindings.key_to_bindings.pop(name, None)
-
-
-class RunsScreen(BaseScreen):
-    """The first screen: a table of runs, newest first, kept fresh."""
+    `index` may have been read while the app was still being imported: then the first picture has the runs.
+    """
 
     CSS_PATH = "runs.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         key("enter", "open", N_("Open"), N_("Watch the run"), show=True),
         key("t", "app.new_run", N_("New run"), N_("Set up a new run"), show=True),
-        key("e", "evaluation", N_("Evaluation"), N_("Scores of the run"), show=True),
-        key("v", "review", N_("Review"), N_("Mispredicted reviews of the run"), show=True),
-        key("c", "copy_config", N_("New from this"), N_("New run with this run's settings")),
+        key(
+            "slash",
+            "filter",
+            N_("Filter"),
+            N_("Show runs that match, such as state:running acc>0.88"),
+            show=True,
+            display="/",
+        ),
+        key("space", "mark", N_("Mark"), N_("Mark the run, or take its mark away"), show=True),
+        key("c", "overlay", N_("Overlay"), N_("Watch the run with the marked ones laid over it")),
+        key("e", "evaluation", N_("Evaluation"), N_("Scores of the run")),
+        key("v", "review", N_("Review"), N_("Mispredicted reviews of the run")),
+        key("o", "sort", N_("Sort"), N_("Sort by a column, a metric or a setting")),
+        key("O", "turn", N_("Turn order"), N_("Turn the order round")),
+        key("C", "columns", N_("Columns"), N_("Choose the columns")),
+        key("p", "pin", N_("Pin"), N_("Compare all with this run, or with none")),
+        key("i", "label", N_("Tags, note"), N_("Edit the run's tags and note")),
+        key("R", "rename", N_("Rename"), N_("Give the run another name to show")),
+        key("X", "archive", N_("Archive"), N_("Put the marked runs (else this one) away, or take them back")),
+        key("D,delete", "delete", N_("Delete"), N_("Delete the marked runs (else this one); asks first")),
+        key("u", "undo", N_("Undo"), N_("Undo the last renaming, labelling or archiving")),
+        key("asterisk", "mark_all", N_("Mark all"), N_("Mark all that are shown, or none"), display="*"),
+        key("T", "copy_config", N_("New from this"), N_("New run with this run's settings")),
         key("y", "copy_id", N_("Copy id"), N_("Copy the run's id to the clipboard")),
-        key("j", "cursor(1)", show=False),
-        key("k", "cursor(-1)", show=False),
-        key("g,home", "edge(0)", show=False),
-        key("G,end", "edge(1)", show=False),
-        key("q", "back", N_("Quit"), N_("Leave the app; runs go on"), show=True),
+        key("q", "leave", N_("Quit"), N_("Leave the app; runs go on"), show=True),
+        key("escape", "back", N_("All runs"), N_("End the filter; without one, leave")),
     ]
 
-    def __init__(self, early: Sequence[Run] = ()) -> None:
+    def __init__(self, index: RunIndex) -> None:
         super().__init__()
-        self._early = early
-        self._runs: dict[str, Run] = {}
-        self._cells: dict[str, tuple[Text, ...]] = {}
-        self._order: list[str] = []
-        self._shown: list[tuple[str, str, int]] = []
-        self._loaded = False
+        self._index = index
+        self._reader = RunReader(index, self.post_message)
+        self._answer = Answer(View())
+        self._columns = chosen_columns()
+        self._query = self._sort = ""
+        self._reverse = False
+        self._preview: tuple[str, Preview] | None = None
+        self._asked: Run | None = None
 
     def compose_body(self) -> Iterable[Widget]:
-        """Summary, table, the chosen run's line."""
+        """Summary, list, the chosen run, the line that asks."""
         yield Static("", id="summary", classes="caption", markup=False)
-        yield RunsTable()
+        yield RunList(id="runs")
         with Vertical(id="nothing"):
             yield Static("", id="empty", classes="empty", markup=False)
-        yield Static("", id="chosen", markup=False)
+        yield RunPreview(id="chosen")
+        yield AskLine(id="ask")
 
     def on_mount(self) -> None:
-        """Load the runs, then keep them fresh."""
+        """Show what is known, then let the thread look."""
         super().on_mount()
         self.set_top(visible(str(self.nsmc.runs_dir)))
         self.query_one("#nothing").display = False
-        self._make_columns()
-        if self._early:
-            self._take(RunsLoaded(list(self._early)))
+        view = self._view()
+        known = self._index.listing
+        if known.runs:
+            self._take(RunsRead(answer(known, view, self._index)))
         else:
-            self._load()
-        self.set_interval(REFRESH, self._load)
-        self.query_one(DataTable).focus()
+            self.query_one("#summary", Static).update(_("reading the runs …"))
+        self._reader.start(view)
+        self.set_interval(TICK, self._tick)
+        self.query_one(RunList).focus()
+
+    def on_unmount(self) -> None:
+        """No reading after the end."""
+        self._reader.stop()
+
+    def on_screen_suspend(self) -> None:
+        """Nobody looks: no reading."""
+        self._reader.pause(True)
+
+    def on_screen_resume(self) -> None:
+        """Marks may have changed elsewhere, runs have for sure."""
+        self._reader.pause(False)
+        self._ask()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What needs a run is offered when there is one."""
-        if action in ("open", "evaluation", "review", "copy_config", "copy_id", "cursor", "edge"):
-            return bool(self._runs)
+        if action == "filter":
+            # While something is typed, a slash is a letter.
+            return not (self.is_mounted and self.query_one(AskLine).display)
+        if action in NEEDS_RUN:
+            return self.chosen is not None
+        if action in NEEDS_RUNS:
+            return bool(self._answer.runs)
         return True
 
     # -- data --------------------------------------------------------------------------------------------------
 
-    @work(thread=True, exclusive=True, group="runs")
-    def _load(self) -> None:
-        worker = get_current_worker()
-        try:
-            message: Message = RunsLoaded(list_runs(self.nsmc.runs_dir))
-        except NsmcTuiError as error:
-            message = RunsFailed(error)
-        if not worker.is_cancelled:
-            self.post_message(message)
+    def _view(self) -> View:
+        names = tuple(name for name in map(canonical, self._columns) if name.startswith(SETTING))
+        return View(self._query, self._sort, self._reverse, names, frozenset(self.nsmc.marked), self.nsmc.baseline)
+
+    def _ask(self) -> None:
+        self._reader.ask(self._view())
+
+    def look_again(self) -> None:
+        """Show what was changed at once."""
+        self._ask()
 
     @on(RunsFailed)
     def _failed(self, event: RunsFailed) -> None:
+        self.query_one("#summary", Static).update("")
         self._show_empty(f"{event.error.message}\n{event.error.hint}")
 
-    @on(RunsLoaded)
-    def _take(self, event: RunsLoaded) -> None:
-        self._loaded = True
-        self._runs = {run.id: run for run in event.runs}
-        self.refresh_bindings()
-        live = sum(run.live for run in event.runs)
-        text = _("runs: {n}").format(n=len(event.runs))
-        if live:
-            text += " · " + _("{n} live").format(n=live)
-        if any(run.metric_split() == "eval" for run in event.runs):
-            text += " · " + _("* on dev")
-        self.query_one("#summary", Static).update(f"{text} · " + _("newest first"))
-        if not event.runs:
+    @on(RunsRead)
+    def _take(self, event: RunsRead) -> None:
+        had = self.chosen
+        self._answer = found = event.answer
+        self._show_summary()
+        if found.runs:
+            self.query_one("#nothing").display = False
+            self.query_one(RunList).display = True
+            self._show_list()
+        elif found.pending:
+            self._show_empty(_("reading the runs …"))
+        elif self._query.strip():
+            self._show_empty(_("No run matches.") + "\n\n" + _("esc shows all runs, / changes the filter."))
+        elif found.archived:
+            self._show_empty(
+                _("All runs are archived.")
+                + "\n\n"
+                + _("/ is:archived shows them, X takes them back, t sets up a new one.")
+            )
+        else:
             self._show_empty(
                 _("No runs yet.")
                 + "\n\n"
@@ -157,166 +186,233 @@ class RunsScreen(BaseScreen):
                 + "\n"
                 + _("it trains a tiny model on built-in reviews in under a minute.")
             )
-            return
-        self.query_one("#nothing").display = False
-        table = self.query_one(DataTable)
-        table.display = True
-        self._sync(table)
         self._show_chosen()
+        if (had is None) != (self.chosen is None):
+            self.refresh_bindings()
+
+    def _show_list(self) -> None:
+        self.query_one(RunList).show(
+            self._answer.runs,
+            self._columns,
+            self._answer.settings,
+            frozenset(self.nsmc.marked),
+            self._answer.baseline,
+            (self._sort, self._reverse),
+        )
 
     def _show_empty(self, text: str) -> None:
+        runs = self.query_one(RunList)
+        runs.runs = ()
+        runs.display = False
         self.query_one("#nothing").display = True
-        self.query_one(DataTable).display = False
-        self.query_one("#chosen", Static).update("")
         self.query_one("#empty", Static).update("\n".join(visible(line) for line in text.split("\n")))
 
-    # -- table -------------------------------------------------------------------------------------------------
+    def _show_summary(self) -> None:
+        found = self._answer
+        parts = [_("runs: {n}").format(n=found.total - found.archived)]
+        if self._query.strip():
+            parts = [
+                _("{n} of {all} runs").format(n=len(found.runs), all=found.total),
+                visible(self._query.strip()),
+            ]
+        if found.live:
+            parts.append(_("{n} live").format(n=found.live))
+        if found.archived and not self._query.strip():
+            parts.append(_("{n} archived").format(n=found.archived))
+        if found.pending:
+            parts.append(_("{n} still to read").format(n=found.pending))
+        marked = len(self.nsmc.marked)
+        if marked:
+            parts.append(_("+ {n} marked, c lays them over this one").format(n=marked))
+        if any(run.metric_split() == "eval" for run in found.runs):
+            parts.append(_("* on dev"))
+        if found.baseline is not None:
+            parts.append(_("difference to ★ {run}").format(run=visible(found.baseline.label or found.baseline.id)))
+        if self._sort:
+            order = _("sorted by {name}").format(name=title(column(canonical(self._sort))))
+            parts.append(order + (" ↑" if self._reverse else " ↓"))
+        else:
+            parts.append(_("oldest first") if self._reverse else _("newest first"))
+        self.query_one("#summary", Static).update(" · ".join(parts))
+        if found.error is not None:
+            self.query_one("#summary", Static).update(visible(f"✗ {found.error.message} → {found.error.hint}"))
 
-    def _columns(self) -> list[tuple[str, str, int]]:
-        room = self.size.width - 2
-        chosen = []
-        for name, title, width in COLUMNS:
-            if room < width + 2:
-                break
-            chosen.append((name, title, width))
-            room -= width + 2
-        # What is left goes to the run's name.
-        return [(name, title, width + max(0, room) if name == "run" else width) for name, title, width in chosen]
-
-    def _make_columns(self) -> None:
-        table = self.query_one(DataTable)
-        table.clear(columns=True)
-        self._shown = self._columns()
-        for name, title, width in self._shown:
-            right = name in ("step", "accuracy", "f1", "age", "eta")
-            table.add_column(Text(_(title), justify="right" if right else "left"), width=width, key=name)
-        self._cells, self._order = {}, []
-
-    def on_resize(self) -> None:
-        """Choose the columns anew and fill them, where they changed."""
-        if self._columns() == self._shown:
-            return
-        chosen = self._cursor_id()
-        self._make_columns()
-        if self._runs:
-            table = self.query_one(DataTable)
-            self._sync(table)
-            self._move_to(chosen)
-
-    def _sync(self, table: DataTable[Text]) -> None:
-        columns = self._columns()
-        order = list(self._runs)
-        if order != self._order:
-            chosen = self._cursor_id()
-            table.clear()
-            self._cells = {}
-            for run in self._runs.values():
-                cells = self._row(run, columns)
-                table.add_row(*(cell for cell in cells), key=run.id)
-                self._cells[run.id] = tuple(cells)
-            self._order = order
-            self._move_to(chosen)
-            return
-        for run in self._runs.values():
-            cells = self._row(run, columns)
-            before = self._cells[run.id]
-            for (name, _title, _width), cell, old in zip(columns, cells, before, strict=True):
-                if cell != old or cell.spans != old.spans:
-                    table.update_cell(run.id, name, cell)
-            self._cells[run.id] = tuple(cells)
-
-    def _row(self, run: Run, columns: list[tuple[str, str, int]]) -> list[Text]:
-        return [self._cell(run, name, width) for name, _title, width in columns]
-
-    def _cell(self, run: Run, name: str, width: int) -> Text:
-        if name == "state":
-            return state_text(run.state, self.app.theme_variables)
-        if name == "run":
-            return Text(fit(visible(self._title(run)), width), no_wrap=True)
-        if name in ("accuracy", "f1"):
-            value = run.metric(name)
-            if value is not None and run.metric_split() == "eval":
-                # Dev selected the model: its figure must not pass for a test score.
-                return Text(f"{value:.4f}*", justify="right", style="dim")
-            return Text(formats.number(value), justify="right")
-        if name == "step":
-            if run.max_steps == 0:
-                return Text(formats.phase(run.phase) if run.live else "", justify="right", style="dim")
-            return Text(f"{run.step:,}/{run.max_steps:,}", justify="right")
-        if name == "eta":
-            eta = formats.duration(run.eta) if run.live and run.eta is not None else ""
-            return Text(_("silent") if run.silent else eta, justify="right", style="dim")
-        if name == "age":
-            return Text(formats.ago(run.created), justify="right", style="dim")
-        named = Path(run.model).name if name == "model" else run.data
-        return Text(fit(visible(named), width), style="dim", no_wrap=True)
-
-    @staticmethod
-    def _title(run: Run) -> str:
-        parts = run.id.split("-", 2)
-        if len(parts) == 3 and len(parts[1]) == 6 and parts[0].isdigit():
-            return f"{parts[0][4:6]}-{parts[0][6:]} {parts[1][:2]}:{parts[1][2:4]}  {parts[2]}"
-        return run.id
+    def _tick(self) -> None:
+        # Ages and the times left grow without any news from the runs.
+        if self.is_current and self._answer.runs:
+            self.query_one(RunList).redraw_changed()
+            self._show_chosen()
 
     # -- the chosen run ----------------------------------------------------------------------------------------
-
-    def _cursor_id(self) -> str | None:
-        table = self.query_one(DataTable)
-        row = table.cursor_row
-        return self._order[row] if 0 <= row < len(self._order) else None
-
-    def _move_to(self, run_id: str | None) -> None:
-        if run_id in self._order:
-            self.query_one(DataTable).move_cursor(row=self._order.index(run_id), animate=False)
 
     @property
     def chosen(self) -> Run | None:
         """The run under the cursor."""
-        run_id = self._cursor_id()
-        return self._runs.get(run_id) if run_id is not None else None
+        return self.query_one(RunList).chosen if self.is_mounted and self._answer.runs else None
 
-    @on(DataTable.RowHighlighted)
-    def _highlighted(self) -> None:
+    def targets(self) -> list[Run]:
+        """The marked runs that are shown, else the chosen one."""
+        marked = set(self.nsmc.marked)
+        runs = [run for run in self._answer.runs if run.path in marked]
+        return runs or ([self.chosen] if self.chosen is not None else [])
+
+    @on(RunList.Moved)
+    def _moved(self) -> None:
+        self._show_chosen()
+
+    @on(PreviewRead)
+    def _previewed(self, event: PreviewRead) -> None:
+        self._preview = (event.run_id, event.preview)
         self._show_chosen()
 
     def _show_chosen(self) -> None:
         run = self.chosen
-        if run is None:
-            self.query_one("#chosen", Static).update("")
-            return
-        variables = self.app.theme_variables
-        text = Text()
-        text.append(visible(run.id), style="bold")
-        text.append(f"   {visible(Path(run.model).name)} · {visible(run.data)}", style="dim")
-        if run.host:
-            text.append(f"   {visible(run.host)}", style="dim")
-        text.append("\n")
-        if run.error:
-            text.append(visible(run.error), style=variables.get("error", ""))
-            if run.hint:
-                text.append("\n→ " + visible(run.hint), style="dim")
+        self._reader.look_into(run)
+        found = self._preview[1] if run is not None and self._preview and self._preview[0] == run.id else None
+        self.query_one(RunPreview).show(run, found, self._answer.baseline)
+
+    # -- finding -----------------------------------------------------------------------------------------------
+
+    def action_filter(self) -> None:
+        """Ask for a query; the list follows while it is typed."""
+        self.query_one(AskLine).ask(
+            "filter", _("filter"), self._query, _("state:running acc>0.88 cfg.learning_rate>=1e-5 tag:x -model:tiny")
+        )
+
+    @on(AskLine.Typed)
+    def _typed(self, event: AskLine.Typed) -> None:
+        if event.purpose == "filter" and type(event) is AskLine.Typed:
+            self._query = event.text
+            self._ask()
+
+    @on(AskLine.Given)
+    def _given(self, event: AskLine.Given) -> None:
+        self.query_one(RunList).focus()
+        if event.purpose == "filter":
+            self._query = event.text.strip()
+            self._ask()
+        elif self._asked is not None:
+            (self.rename if event.purpose == "rename" else self.label)(self._asked, event.text)
+
+    @on(AskLine.Left)
+    def _left(self, event: AskLine.Left) -> None:
+        self.query_one(RunList).focus()
+        if event.purpose == "filter":
+            self._query = event.text
+            self._ask()
+
+    def action_sort(self) -> None:
+        """Choose what to sort by."""
+        self._reader.ask_names("sort")
+
+    def action_turn(self) -> None:
+        """Turn the order round."""
+        self._reverse = not self._reverse
+        self._ask()
+
+    def action_columns(self) -> None:
+        """Choose the columns."""
+        self._reader.ask_names("columns")
+
+    @on(NamesRead)
+    def _choose(self, event: NamesRead) -> None:
+        from tui.screens.pick import PickScreen
+
+        metrics = [(name, "") for name in event.metrics if name not in KNOWN]
+        settings = [(name, "") for name in event.settings]
+        if event.purpose == "sort":
+            fields = [(name, _(field.about).split(":")[0]) for name, field in FIELDS.items()]
+            scores = [(name, "") for name in METRICS if name in KNOWN]
+            choices = [("newest", _("newest first")), *fields, *scores, *metrics, *settings]
+            chosen = [self._sort or "newest"]
+            self.app.push_screen(
+                PickScreen(_("Sort by; the same once more turns the order round"), choices, chosen), self._sorted
+            )
         else:
-            names = ("accuracy", "f1", "precision", "recall", *(("macro_f1", "loss") if self.size.width >= 110 else ()))
-            shown = [(name, run.metric(name)) for name in names]
-            text.append(formats.split_name(run.metric_split()) + "  ", style="dim")
-            for name, value in shown:
-                if value is not None:
-                    text.append(f"{name} ", style="dim")
-                    text.append(f"{value:.4f}  ")
-            if run.live and run.phase:
-                text.append(formats.phase(run.phase), style="dim")
-        self.query_one("#chosen", Static).update(text)
+            choices = [*((name, title(column(name))) for name in KNOWN), *metrics, *settings]
+            self.app.push_screen(
+                PickScreen(_("Columns, from left to right"), choices, self._columns or DEFAULT, several=True),
+                self._chosen,
+            )
 
-    # -- keys --------------------------------------------------------------------------------------------------
+    def _sorted(self, names: tuple[str, ...] | None) -> None:
+        if names:
+            name = "" if names[0] == "newest" else names[0]
+            self._reverse = name == self._sort and not self._reverse
+            self._sort = name
+            self._ask()
 
-    @on(DataTable.RowSelected)
-    def _selected(self) -> None:
-        self.action_open()
+    def _chosen(self, names: tuple[str, ...] | None) -> None:
+        if names is None:
+            return
+        self._columns = () if names == DEFAULT else names
+        try:
+            save_setting("runs_columns", list(self._columns) or None)
+        except OSError as error:
+            self.nsmc.say(_("the columns could not be kept: {reason}").format(reason=error), severity="warning")
+        self._ask()
+        self._show_list()
 
+    # -- marks and labels --------------------------------------------------------------------------------------
+
+    def _marks_changed(self) -> None:
+        self.nsmc.keep_marks()
+        self._show_list()
+        self._show_summary()
+        self._ask()
+
+    def action_mark(self) -> None:
+        """Mark the chosen run and go on to the next, or take its mark away."""
+        if self.chosen is not None and self.nsmc.marks.toggle(self.chosen.path):
+            self.query_one(RunList).action_move(1)
+        self._marks_changed()
+
+    def action_mark_all(self) -> None:
+        """Mark all that are shown; when they are, none."""
+        shown = [run.path for run in self._answer.runs]
+        marked = self.nsmc.marked
+        rest = [path for path in marked if path not in set(shown)]
+        self.nsmc.marks.mark(rest if set(shown) <= set(marked) else [*marked, *shown])
+        self._marks_changed()
+
+    def action_pin(self) -> None:
+        """Make the chosen run the baseline, or have none."""
+        run = self.chosen
+        if run is not None:
+            self.nsmc.marks.pin(None if run.path == self.nsmc.baseline else run.path)
+            self._marks_changed()
+
+    def action_rename(self) -> None:
+        """Ask for the name to show."""
+        run = self._asked = self.chosen
+        if run is not None:
+            self.query_one(AskLine).ask("rename", _("name"), run.label or run.name, _("empty: its own name"))
+
+    def action_label(self) -> None:
+        """Ask for tags and note."""
+        run = self._asked = self.chosen
+        if run is not None:
+            text = " ".join([*(f"#{tag}" for tag in run.tags), run.note]).strip()
+            self.query_one(AskLine).ask("label", _("tags, note"), text, _("#best #lr What I learned from it"))
+
+    # -- ways out ----------------------------------------------------------------------------------------------
+
+    @on(RunList.Opened)
     def action_open(self) -> None:
-        """Open the chosen run where it is most telling: live ones in the monitor."""
+        """Open the chosen run in the monitor."""
         if self.chosen is not None:
             self.nsmc.show_run(self.chosen.path, "monitor")
+
+    def action_overlay(self) -> None:
+        """Open the chosen run with the marked ones laid over it."""
+        run = self.chosen
+        if run is None:
+            return
+        others = [path for path in self.nsmc.marked if path != run.path]
+        if others:
+            self.nsmc.show_run(run.path, "monitor", overlay=others)
+        else:
+            self.nsmc.say(_("Mark other runs with space first; c then lays them over the chosen one."))
 
     def action_evaluation(self) -> None:
         """Open the chosen run's scores."""
@@ -339,16 +435,14 @@ class RunsScreen(BaseScreen):
             self.app.copy_to_clipboard(self.chosen.id)
             self.nsmc.say(_("copied: {text}").format(text=self.chosen.id))
 
-    def action_cursor(self, step: int) -> None:
-        """Move by `step` rows."""
-        table = self.query_one(DataTable)
-        table.move_cursor(row=table.cursor_row + step, animate=False)
-
-    def action_edge(self, last: int) -> None:
-        """Go to the first or last row."""
-        table = self.query_one(DataTable)
-        table.move_cursor(row=table.row_count - 1 if last else 0, animate=False)
-
     def action_back(self) -> None:
+        """End the filter; without one back is out."""
+        if self._query:
+            self._query = ""
+            self._ask()
+        else:
+            self.app.exit()
+
+    def action_leave(self) -> None:
         """From the first screen, back is out."""
         self.app.exit()

@@ -21,7 +21,10 @@ STATE_MARKS = {
     "finished": ("✓", "success"),
     "stopped": ("■", "dim"),
     "failed": ("✗", "error"),
-    "crashed": ("✗", "error"),
+    "crashed": ("†", "error"),
+    "silent": ("?", "warning"),
+    "stale": ("!", "warning"),
+    "foreign": ("◇", "dim"),
 }
 
 
