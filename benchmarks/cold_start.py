@@ -61,7 +61,7 @@ def main() -> None:
             directory = Path(temporary) / str(number)
             directory.mkdir()
             os.environ["NSMC_TUI_CACHE"] = str(directory / "cache")
-            request = {"config": config.model_dump(mode="json"), "work": "build"}
+            request = {"config": config.model_dump(mode="json")}
             ordered = time.time()
             bare = common.run_part("bare.py", request, common.product_environment(config), directory)
             begun[names[0]].append(bare["built"] - ordered)

@@ -15,7 +15,7 @@ import sys
 import termios
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +37,30 @@ READER = (
 
 
 class Worker:
-    """A run of `config` below `runs`, its worker started now; `ordered` is the time (`time.time`) of the order."""
+    """A run of `config` below `runs`, its worker started now; `ordered` is the time (`time.time`) of the order.
 
-    def __init__(self, config: RunConfig, runs: Path) -> None:
+    `command` starts it in place of the product's own, the run directory behind it, in `environment` in place of the
+    product's, with `more` variables.
+    """
+
+    COMMAND = (sys.executable, "-P", "-m", "core.worker")
+
+    def __init__(
+        self,
+        config: RunConfig,
+        runs: Path,
+        command: Sequence[str] = COMMAND,
+        environment: Mapping[str, str] | None = None,
+        more: Mapping[str, str] | None = None,
+        pass_fds: Sequence[int] = (),
+    ) -> None:
         self.ordered = time.time()
         self.run_dir = create_run(config, runs)
         with (self.run_dir / LOG_FILE).open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "core.worker", str(self.run_dir)],
-                env=product_environment(config),
+                [*command, str(self.run_dir)],
+                env={**(environment or product_environment(config)), **(more or {})},
+                pass_fds=pass_fds,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -102,16 +117,16 @@ def has_app() -> bool:
 
 
 @contextlib.contextmanager
-def watched(run_dir: Path) -> Iterator[str]:
+def watched(run_dir: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """Watch a run in the app (Monitor in a pseudo-terminal), or with a reader of its events where there is no app.
 
-    Gives what it is that watches. Ends the benchmark when the watcher did not last.
+    Gives what it is that watches, and its process. Ends the benchmark when the watcher did not last.
     """
     environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "CUDA_VISIBLE_DEVICES": ""}
     if not has_app():
         command = [sys.executable, "-P", "-c", READER, str(run_dir / EVENTS_FILE)]
         reader = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
-        yield "a reader of the events"
+        yield "a reader of the events", reader
         _end(reader)
         return
     main, other = pty.openpty()
@@ -130,7 +145,7 @@ def watched(run_dir: Path) -> Iterator[str]:
     drain = threading.Thread(target=_drain, args=(main, painted), daemon=True)
     drain.start()
     try:
-        yield f"the app on Monitor, {SCREEN[1]} × {SCREEN[0]}"
+        yield f"the app on Monitor, {SCREEN[1]} × {SCREEN[0]}", app
         if sum(painted) < 1000:
             raise SystemExit("the app painted nothing: nobody watched")
         _end(app)

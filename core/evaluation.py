@@ -62,6 +62,7 @@ def evaluate(
     from core import data as data_module
     from core import metrics, models, predictions
     from core.batches import TokenTable
+    from core.first_token import keep_first
     from core.predicting import predict
     from core.training_data import lengths, tokenize
 
@@ -105,6 +106,7 @@ def evaluate(
         f"{splits.fingerprint}:{split}",
         lambda done, total: report("tokenizing", done, total),
     )
+    keep_first(model)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     begun = time.monotonic()
     logits = predict(

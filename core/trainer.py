@@ -10,6 +10,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,9 +19,11 @@ import torch
 from torch.utils.data import DataLoader
 from transformers import Trainer
 from transformers.trainer_utils import speed_metrics
+from transformers.training_args import OptimizerNames
 
 from core import checkpoints, metrics
 from core.batches import BatchPlan, TokenTable, as_is
+from core.dropout import drawing
 from core.errors import DiskFullError
 from core.failures import is_disk_full
 from core.feeding import Feeder
@@ -29,6 +32,9 @@ from core.loss_log import LossLog
 from core.memory import MemoryFigures, OutOfMemory, let_go
 from core.predicting import predict
 from core.ranks import Ranks
+
+# Of accelerate's kinds of wrapping those that leave forward and backward as they are.
+PLAIN = ("NO", "MULTI_GPU", "MULTI_CPU")
 
 
 class Monitor(Protocol):
@@ -82,6 +88,8 @@ class ReviewTrainer(Trainer):
         self.losses = LossLog(ranks)
         self.parts = 1
         self.feeder = Feeder(self.args.device)
+        self._learns: list[torch.nn.Parameter] | None = None
+        self._counted: int | None = None
         self._step_batches: list[dict[str, torch.Tensor]] = []
         self._step = -1
         self._saved_best: tuple[float | None, int | None] = (None, None)
@@ -140,7 +148,7 @@ class ReviewTrainer(Trainer):
         if step != self._step:
             self._step, self._step_batches = step, []
         self._step_batches.append(inputs)
-        with OutOfMemory() as memory:
+        with OutOfMemory() as memory, self._drawing():
             loss = self._in_parts(model, inputs, *args, **kwargs)
         if memory.error is not None:
             loss = self._again(model, memory.error, *args, **kwargs)
@@ -153,11 +161,61 @@ class ReviewTrainer(Trainer):
         total: torch.Tensor | None = None
         for start in range(0, rows, size):
             part = {name: tensor[start : start + size] for name, tensor in inputs.items()}
-            loss = super().training_step(model, part, *args, **kwargs)
+            loss = self._part(model, part, *args, **kwargs)
             # The loss is a share of the whole step's: parts add up, and so do their gradients.
             total = loss if total is None else total + loss
         assert total is not None
         return total
+
+    def _drawing(self) -> AbstractContextManager[None]:
+        """Where dropout's numbers come from: on the CPU a stream whose seed torch's own generator gives.
+
+        So that generator's state, which checkpoints keep, decides them all, and it moves on by one number a batch.
+        """
+        if self.args.device.type != "cpu":
+            return nullcontext()
+        return drawing([int(torch.randint(1 << 62, (), dtype=torch.int64))])
+
+    def _part(self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Trainer's step without what only special devices, optimizers and wrappers need of it."""
+        if not self._plain():
+            return super().training_step(model, inputs, *args, **kwargs)
+        if not model.training:
+            model.train()
+        with self.compute_loss_context_manager():
+            loss = self.compute_loss(model, inputs, False, *args, **kwargs)
+        self.accelerator.backward(loss)
+        return loss.detach()
+
+    def _plain(self) -> bool:
+        """Whether a step is forward, backward and nothing else."""
+        args = self.args
+        return (
+            args.n_gpu <= 1
+            and args.torch_empty_cache_steps is None
+            and self.accelerator.distributed_type in PLAIN
+            and getattr(self.accelerator, "parallelism_config", None) is None
+            and args.optim not in (OptimizerNames.LOMO, OptimizerNames.ADALOMO)
+            and not args.optim.startswith("schedule_free")
+        )
+
+    def _clip_grad_norm(self, model: torch.nn.Module) -> Any:
+        if self.accelerator.distributed_type != "NO" or self.accelerator.scaler is not None:
+            return super()._clip_grad_norm(model)
+        return torch.nn.utils.clip_grad_norm_(self._learning(model), self.args.max_grad_norm)
+
+    def _learning(self, model: torch.nn.Module) -> list[torch.nn.Parameter]:
+        """The parameters that learn; looked for once, walking through the modules costs as much as the norm itself."""
+        if self._learns is None:
+            self._learns = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        return self._learns
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """Trainer's estimate, 6 × tokens × parameters outside the embeddings; these are counted once."""
+        if self._counted is None:
+            model: Any = self.accelerator.unwrap_model(self.model)
+            self._counted = int(model.num_parameters(exclude_embeddings=True))
+        return 6 * int(inputs["input_ids"].numel()) * self._counted
 
     def _again(self, model: torch.nn.Module, error: BaseException, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Redo this optimizer step's batches in halves until they fit. Raises `error` when they cannot be halved."""

@@ -20,9 +20,11 @@ from transformers import (
     TrainingArguments,
 )
 
+from core import dropout
 from core.batches import TokenTable, as_is
 from core.config import OWN_TRAIN, RunConfig
 from core.errors import ConfigError
+from core.first_token import keep_first
 from core.freezing import freeze
 from core.i18n import gettext as _
 from core.loss import ClassificationLoss, class_weights
@@ -153,6 +155,10 @@ def build_trainer(
     """
     settings = config.train
     freeze(model, config.model.freeze)
+    keep_first(model)
+    if arguments.device.type == "cpu" and not (arguments.torch_compile or arguments.gradient_checkpointing):
+        # Compiled code cannot hold numpy's numbers, and a layer that is computed twice needs the same ones twice.
+        dropout.install(model)
     table = TokenTable(train, tokenizer.pad_token_id, tokenizer.padding_side)
     callbacks = list(callbacks)
     if settings.early_stopping_patience:
