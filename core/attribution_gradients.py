@@ -60,7 +60,7 @@ def gradient_x_input(loaded: LoadedModel, inputs: Inputs, target: int, of: str =
     with torch.enable_grad(), embeddings_as(loaded) as seen:
         score = score_of(loaded, loaded.run([inputs]).logits, target, of)
         (gradient,) = torch.autograd.grad(score.sum(), seen[0])
-    weights: NDArray[np.float64] = (gradient * seen[0]).detach().sum(-1)[0].double().cpu().numpy()
+    weights: NDArray[np.float64] = (gradient * seen[0]).detach().sum(-1)[0].cpu().double().numpy()
     return weights
 
 
@@ -100,8 +100,9 @@ def integrated_gradients(
             base[:, special] = full[:, special]
     points, shares = np.polynomial.legendre.leggauss(steps)
     alphas = torch.tensor((points + 1) / 2, dtype=full.dtype, device=loaded.device)[:, None, None]
-    weights = torch.tensor(shares / 2, dtype=torch.float64, device=loaded.device)[:, None, None]
-    total = torch.zeros(full.shape[1:], dtype=torch.float64, device=loaded.device)
+    weights = torch.tensor(shares / 2, dtype=full.dtype, device=loaded.device)[:, None, None]
+    # On the CPU: not every device has float64.
+    total = torch.zeros(full.shape[1:], dtype=torch.float64)
     ends: list[float] = []
 
     def work(first: int, last: int) -> None:
@@ -110,13 +111,13 @@ def integrated_gradients(
         with torch.enable_grad(), embeddings_as(loaded, values) as seen:
             score = score_of(loaded, loaded.run([inputs] * (last - first)).logits, target, of)
             (gradient,) = torch.autograd.grad(score.sum(), seen[0])
-        total += (weights[first:last] * gradient.double()).sum(0)
+        total += (weights[first:last] * gradient).sum(0).cpu().double()
 
     paced(steps, task, Pace(_rows(loaded, len(inputs["input_ids"]))), work, done, done + steps)
     for values in (base, full):
         with torch.no_grad(), embeddings_as(loaded, values):
             ends.append(float(score_of(loaded, loaded.run([inputs]).logits, target, of)))
-    attribution: NDArray[np.float64] = ((full - base)[0].double() * total).sum(-1).cpu().numpy()
+    attribution: NDArray[np.float64] = ((full - base)[0].cpu().double() * total).sum(-1).numpy()
     return attribution, float(attribution.sum() - (ends[1] - ends[0])), "zero" if ids is None else "pad"
 
 

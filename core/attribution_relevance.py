@@ -40,7 +40,7 @@ def attention_gradients(loaded: LoadedModel, inputs: Inputs, target: int, of: st
         attention = capture(outputs)
         layers: tuple[Any, ...] = () if attention is None else tuple(outputs.attentions)
         gradients = torch.autograd.grad(score, (seen[0], *layers), allow_unused=True)
-    embedded = (gradients[0] * seen[0]).detach().sum(-1)[0].double().cpu().numpy()
+    embedded = (gradients[0] * seen[0]).detach().sum(-1)[0].cpu().double().numpy()
     if attention is None or any(gradient is None for gradient in gradients[1:]):
         return AttentionGradients(attention, None, embedded)
     stacked = np.stack([gradient[0].float().cpu().numpy() for gradient in gradients[1:]])

@@ -29,7 +29,7 @@ class Pace:
 
     def __init__(self, most: int = MOST_ROWS) -> None:
         self._most = max(1, most)
-        self.rows = min(4, self._most)
+        self.rows = 1
 
     def took(self, seconds: float) -> None:
         """Tell how long a batch of `rows` took."""

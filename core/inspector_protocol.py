@@ -153,9 +153,9 @@ def command() -> list[str]:
 def environment() -> dict[str, str]:
     """The environment of an inspector: quiet libraries, never the network, the interface's language."""
     return {
-        # Idle OpenMP threads spin by default. Next to a training run that holds the cores, that made one review of a
-        # tiny model take 200 ms instead of 2, and of an XLM-R-base 1100 instead of 290 (2 cores).
-        "OMP_WAIT_POLICY": "PASSIVE",
+        # Idle OpenMP threads spin by default, which beside a training run makes a review many times slower. Threads
+        # that sleep at once are the quickest there, but a fifth slower on idle cores (docs/performance.md).
+        "GOMP_SPINCOUNT": "2000",
         **os.environ,
         "TOKENIZERS_PARALLELISM": "false",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",

@@ -20,6 +20,7 @@ SIZES = {
     "eval_throughput.py": ("--held-out", "200"),
     "overhead.py": ("--reviews", "96"),
     "cold_start.py": ("--reviews", "200", "--model", "tiny"),
+    "inspector.py": ("--texts", "3", "--tokens", "32"),
     "memory.py": ("--reviews", "1200", "--held-out", "64", "--steps", "2"),
 }
 
@@ -127,6 +128,14 @@ def test_a_start_is_timed_twice(outputs: dict[str, str]) -> None:
     for row in ("first start", "second start"):
         begins, told = (float(cells(outputs["cold_start.py"], row)[place]) for place in (1, -1))
         assert 0 < begins < told
+
+
+@pytest.mark.slow
+def test_a_review_costs_something_on_both_sides(outputs: dict[str, str]) -> None:
+    for row in ("as they are", "full"):
+        assert all(float(cell) > 0 for cell in cells(outputs["inspector.py"], row)[3:8])
+    assert cells(outputs["inspector.py"], "full")[1] == "32"
+    assert "a review after a long question was given up" in outputs["inspector.py"]
 
 
 @pytest.mark.slow

@@ -183,3 +183,18 @@ def test_the_inspector_agrees_with_the_cpu(finished_run: Path) -> None:
     on_gpu = inspect_once(finished_run / "model", text, 64, device="cuda")
     on_cpu = inspect_once(finished_run / "model", text, 64, device="cpu")
     np.testing.assert_allclose(on_gpu.attention, on_cpu.attention, atol=1e-4)
+
+
+def test_explanations_agree_with_the_cpu(finished_run: Path) -> None:
+    from core import inspector_questions as questions
+    from core.attribution_methods import METHODS
+    from core.inspector_client import inspector_session
+
+    text = "정말 재밌다 ㅋㅋ 또 보고 싶다"
+    with inspector_session() as session:
+        for method in METHODS:
+            question = questions.explain(finished_run / "model", text, 64, method=method, target=1)
+            on_gpu, on_cpu = (session.ask(question, device).tokens for device in ("cuda", "cpu"))
+            np.testing.assert_allclose(on_gpu, on_cpu, atol=1e-3)
+        heads = [session.ask(questions.knock_out(finished_run / "model", text, 64), d).heads for d in ("cuda", "cpu")]
+        np.testing.assert_allclose(*heads, atol=1e-4)
