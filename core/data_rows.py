@@ -37,12 +37,16 @@ class Bad(NamedTuple):
 
 @dataclass
 class Parsed:
-    """The usable reviews of one file, as parallel lists in the file's order, and the report."""
+    """The usable reviews of one file, as parallel lists in the file's order, and the report.
+
+    `lines` says where in the file each stands: the line (from 1) where it begins, the row of a table.
+    """
 
     report: FileReport
     ids: list[str] = field(default_factory=list)
     documents: list[str] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
 
 
 def _plain(value: Any) -> str:
@@ -104,6 +108,7 @@ def validate(report: FileReport, rows: Iterable[RawRow], data: DataConfig) -> Pa
         parsed.ids.append(review_id)
         parsed.documents.append(document)
         parsed.labels.append(label)
+        parsed.lines.append(line)
     taken = set(parsed.ids) if nameless else set()
     for place, number in nameless:
         # A number that is another review's id would make two of one.

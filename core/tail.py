@@ -14,12 +14,13 @@ class JsonlTail:
     """Gives the new records of a file at each `read`, and never more work than asked for.
 
     A half line counts as not yet written; a line that is no JSON object is skipped and counted in `skipped`.
-    A file that shrank (was replaced) is read from its start.
+    A file that shrank (was replaced) is read from its start, which `restarts` counts.
     """
 
     def __init__(self, path: Path, offset: int = 0) -> None:
         self.path = path
         self.skipped = 0
+        self.restarts = 0
         self._offset = offset
         self._half = b""
         self._inode = 0
@@ -37,6 +38,7 @@ class JsonlTail:
             return records
         if status.st_size < self._offset or (self._inode and status.st_ino != self._inode):
             self._offset, self._half = 0, b""
+            self.restarts += 1
         self._inode = status.st_ino
         if status.st_size == self._offset:
             return records

@@ -49,6 +49,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     os.environ.update(
         NSMC_TUI_CACHE=str(directory / "cache"),
         NSMC_TUI_SETTINGS=str(directory / "settings.toml"),
+        NSMC_TUI_STATE=str(directory / "state"),
         HF_HUB_OFFLINE="1",
         COLORTERM="truecolor",
     )

@@ -18,6 +18,7 @@ from tests.tui.review_helpers import NASTY, REVIEWS, QuickInspector, app_on, mak
 from tui.app import NsmcTuiApp
 from tui.screens.review import ReviewScreen
 from tui.widgets.heatmap import HeatMap
+from tui.widgets.prompt_line import PromptLine
 from tui.widgets.review_list import ReviewList
 from tui.widgets.spread_line import SpreadLine
 from tui.widgets.token_strip import TokenStrip
@@ -132,17 +133,17 @@ async def test_filter_sort_and_search(tmp_path: Path) -> None:
         assert line(app, "queue").endswith("1 of 5")
         await pilot.press("G")
         assert line(app, "queue").endswith("5 of 5")
-        await pilot.press("g", "j", "j", "k", "f")
+        await pilot.press("home", "j", "j", "k", "f")
         assert line(app, "queue").startswith("FP 3 ·")
         await pilot.press("f")
         assert line(app, "queue").startswith("FN 2 ·")
-        await pilot.press("F", "F", "S")
+        await pilot.press(*"fffff", "S")
         assert "sort confidence ↓" in line(app, "queue")
         await pilot.press("slash", *"movie")
         await until(pilot, lambda: "“movie” in 1" in line(app, "queue"))
         assert session.current.document == REVIEWS[3][0]
         # While one types, letters are letters.
-        assert app.screen.query_one("#search", Input).value == "movie"
+        assert app.screen.query_one("#prompt", Input).value == "movie"
         await pilot.press("n", "o")
         await until(pilot, lambda: app.screen.has_class("-empty"))
         assert "movieno" in str(app.screen.query_one("#empty", Static).render())
@@ -175,7 +176,7 @@ async def test_a_kind_can_be_asked_for_and_be_empty(tmp_path: Path) -> None:
         await until(pilot, lambda: opened(app) and review_of(app).session.kind == "fn")
         text = screen_text(app)
         assert "There are no FN in test" in text
-        await pilot.press("f")
+        await pilot.press(*"fffff")
         await until(pilot, lambda: not app.screen.has_class("-empty"))
         assert review_of(app).session.kind == "all"
 
@@ -189,7 +190,7 @@ async def test_without_predictions_it_says_what_would_fill_it(tmp_path: Path, st
     async with app.run_test(size=SMALL) as pilot:
         await until(pilot, lambda: said in screen_text(app))
         await pilot.press("n", "f", "l", "slash", "y")
-        assert not app.screen.has_class("-searching")
+        assert not app.screen.query_one(PromptLine).display
         # They appear by themselves.
         make_run(tmp_path / "other")
         source = tmp_path / "other" / run_dir.name / "predictions-test.parquet"

@@ -30,10 +30,11 @@ def test_filters_go_round_and_keep_the_review_in_view(session: ReviewSession) ->
     assert (session.kind, session.queue.tolist(), session.position) == ("fp", [1, 2, 6], 1)
     session.cycle_kind()
     assert (session.kind, session.queue.tolist(), session.position) == ("fn", [5, 3], 0)
-    session.cycle_kind()
+    for _step in range(5):
+        session.cycle_kind()
     assert session.kind == "all"
-    session.cycle_kind(-1)
-    assert session.kind == "fn"
+    session.cycle_kind(-2)
+    assert session.kind == "suspect"
 
 
 def test_a_kind_from_elsewhere_goes_back_to_the_errors(tmp_path: Path) -> None:
@@ -45,7 +46,7 @@ def test_a_kind_from_elsewhere_goes_back_to_the_errors(tmp_path: Path) -> None:
 
 def test_orders(session: ReviewSession) -> None:
     orders = {}
-    for _step in range(5):
+    for _step in range(8):
         orders[session.sort] = session.queue.tolist()
         session.cycle_sort()
     assert session.sort == "loss"

@@ -64,12 +64,14 @@ def _register() -> None:
         app_commands,
         attention_command,
         config_commands,
+        errors_command,
         export_commands,
         join_command,
         model_commands,
         review_commands,
         run_commands,
         train_commands,
+        verdict_commands,
     )
 
     for module in (
@@ -80,6 +82,8 @@ def _register() -> None:
         review_commands,
         export_commands,
         attention_command,
+        errors_command,
+        verdict_commands,
         config_commands,
         model_commands,
     ):

@@ -1,8 +1,7 @@
-"""`evaluate`, `errors`: scores and mispredicted reviews, and what commands about a run's model share."""
+"""`evaluate`: scores, and what commands about a run's model share."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,49 +75,6 @@ def print_report(document: dict[str, Any]) -> None:
     )
 
 
-@click.command(help=_("List mispredicted reviews."))
-@click.argument("run")
-@click.option("--kind", type=click.Choice(("fp", "fn", "all")), default="all", show_default=True)
-@click.option("--sort", type=click.Choice(("loss", "confidence", "length", "id")), default="loss", show_default=True)
-@click.option("--split", default=None, help=_("test (default) or dev."))
-@click.option("--limit", type=click.IntRange(min=0), default=None, help=_("At most so many."))
-@click.option("--json", "as_json", is_flag=True, help=_("One JSON document."))
-@click.pass_obj
-def errors(
-    context: Context, run: str, kind: str, sort: str, split: str | None, limit: int | None, as_json: bool
-) -> int:
-    """List errors of a run."""
-    from core.predictions import Predictions
-    from tui.cli.printing import console, print_json, print_table
-
-    predictions = Predictions(context.find(run), split)
-    chosen = predictions.select(kind, sort)
-    total = len(chosen)
-    if limit is None and not as_json:
-        limit = 20 if sys.stdout.isatty() else None
-    rows = [predictions.row(int(index)) for index in chosen[:limit]]
-    if as_json:
-        print_json({"total": total, "split": predictions.split, "items": [row.as_dict() for row in rows]})
-        return 0
-    names = (_("neg"), _("pos"))
-    print_table(
-        [
-            (_("loss"), "right"),
-            (_("p(pos)"), "right"),
-            (_("true"), "left"),
-            (_("pred"), "left"),
-            (_("id"), "right"),
-            (_("review"), "left"),
-        ],
-        [
-            (f"{row.loss:.2f}", f"{row.prob_1:.3f}", names[row.label], names[row.pred], row.id, row.document)
-            for row in rows
-        ],
-    )
-    console(stderr=True).print(_("{shown} of {total}").format(shown=len(rows), total=total))
-    return 0
-
-
 def model_of(run_dir: Path) -> Path:
     """A run's model directory. Raises ModelError while there is none."""
     from core.evaluation import model_dir
@@ -159,4 +115,4 @@ def print_first_error(run_dir: Path) -> None:
     print_attention(answer_json(inspect_once(model_of(run_dir), row.document, run_max_length(run_dir))))
 
 
-COMMANDS = (evaluate, errors)
+COMMANDS = (evaluate,)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,8 +12,9 @@ from textual import on, work
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
+from textual.timer import Timer
 from textual.widget import Widget
-from textual.widgets import Input, Static
+from textual.widgets import Static
 
 from core import formats
 from core.errors import NsmcTuiError
@@ -21,12 +22,19 @@ from core.i18n import N_
 from core.i18n import gettext as _
 from core.inspector_protocol import Inspection
 from core.predictions import splits
+from core.review_place import Place, save_place
+from core.review_queue import THRESHOLD
+from core.runs import find_run
 from core.text import visible
 from tui.heat_scale import colour
 from tui.keymap import key
 from tui.review_session import Opened, ReviewSession, kind_name, open_run, sort_name
+from tui.screens import review_verdicts
 from tui.screens.base import RunScreen
 from tui.screens.review_attention import AttentionActions
+from tui.screens.review_finding import FindingActions
+from tui.screens.review_verdicts import VerdictActions
+from tui.widgets.prompt_line import PromptLine
 from tui.widgets.review_detail import ReviewDetail
 from tui.widgets.review_list import ReviewList, heading
 from tui.widgets.spread_line import SpreadLine
@@ -37,13 +45,19 @@ PATIENCE = 0.4
 """Seconds without an answer after which the screen says that it waits; sooner would flicker."""
 
 RETRY = 2.0
+KEPT_SECONDS = 4.0
+"""How long the line of the queue says what was kept."""
+
+PLACE_DELAY = 0.7
+"""Seconds at one place after which it is kept."""
 
 
-class ReviewScreen(AttentionActions, RunScreen):
-    """The queue of a run's reviews of one `kind` (see `core.predictions.KINDS`), their text and attention.
+class ReviewScreen(FindingActions, VerdictActions, AttentionActions, RunScreen):
+    """The queue of a run's reviews of one `kind` (see `core.review_queue`), their text, attention and verdicts.
 
-    `split` None is test, or what has predictions. Attention comes from the inspector process; without a model, or
-    while it loads, text and probabilities are shown all the same.
+    `kind` None goes on where one left off, else with the errors. `split` None is test, or what has predictions.
+    Attention comes from the inspector process; without a model, or while it loads, text and probabilities are shown
+    all the same.
     """
 
     NAME = "review"
@@ -51,12 +65,12 @@ class ReviewScreen(AttentionActions, RunScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         key("n", "step(1)", N_("Next"), N_("Next review"), show=True),
         key("p", "step(-1)", N_("Previous"), N_("Previous review")),
-        key("f", "filter(1)", N_("Filter"), N_("Filter: errors, FP, FN"), show=True),
-        key("F", "filter(-1)", "", ""),
-        key("slash", "search", N_("Search"), N_("Search in the reviews"), show=True, display="/"),
-        key("S", "sort", N_("Sort"), N_("Sort by loss, confidence, margin, length, file order")),
-        key("y", "copy", N_("Copy"), N_("Copy the review's text")),
+        *VerdictActions.BINDINGS,
+        *FindingActions.BINDINGS,
         *AttentionActions.BINDINGS,
+        key("y", "copy", N_("Copy"), N_("Copy the review's text")),
+        # Six keys at most at the bottom; the way to Evaluation stays a key.
+        key("4", "run_screen('evaluation')", N_("Evaluation"), N_("Scores and confusion matrix")),
     ]
 
     class Loaded(Message):
@@ -74,9 +88,13 @@ class ReviewScreen(AttentionActions, RunScreen):
             self.row = row
             self.answer = answer
 
-    def __init__(self, run_dir: Path, kind: str = "all", split: str | None = None, reading: bool = False) -> None:
+    def __init__(self, run_dir: Path, kind: str | None = None, split: str | None = None, reading: bool = False) -> None:
         super().__init__(run_dir)
         self.session: ReviewSession | None = None
+        self._place: Place | None = None
+        self._kept = ""
+        self._kept_timer: Timer | None = None
+        self._place_timer: Timer | None = None
         self._kind, self._split = kind, split
         self._begin_reading = reading
         self._opened: Opened | None = None
@@ -92,7 +110,7 @@ class ReviewScreen(AttentionActions, RunScreen):
                 yield SpreadLine(id="list-title")
                 yield ReviewList(id="list")
             yield ReviewDetail(id="detail")
-        yield Input(id="search", placeholder=_("search in the reviews; enter keeps it, esc clears it"), compact=True)
+        yield PromptLine(id="prompt-line")
 
     def on_mount(self) -> None:
         """Begin to read the run."""
@@ -100,7 +118,13 @@ class ReviewScreen(AttentionActions, RunScreen):
         self.set_top(self.run_title, _("Review"))
         self.add_class("-empty")
         self.watch(self.app, "theme", self._recolour, init=False)
+        self.start_verdicts()
         self._load()
+
+    def on_unmount(self) -> None:
+        """Keep the place."""
+        if self.session is not None and self.session.place != self._place:
+            self._save_place(self.session.place)
 
     @property
     def detail(self) -> ReviewDetail:
@@ -133,8 +157,17 @@ class ReviewScreen(AttentionActions, RunScreen):
             # The run may end, or be evaluated, while one waits here.
             self.set_timer(RETRY, self._look_again)
             return
-        self.session = ReviewSession(opened.predictions, self._kind)
-        self._show_queue()
+        place = opened.place
+        kind = self._kind or (place.kind if place is not None else "all")
+        runs = self.nsmc.runs_dir
+        self.session = ReviewSession(opened.predictions, kind, opened.log, lambda name: find_run(runs, name), place)
+        self._place = self.session.place
+        self._warm()
+        if self.session.stale:
+            # A filter that takes a while: the queue without it would only be taken for the one with it.
+            self.queue_changed()
+        else:
+            self.show_queue()
         if self.has_class("-empty"):
             return
         if self._begin_reading:
@@ -142,6 +175,15 @@ class ReviewScreen(AttentionActions, RunScreen):
             self._opened_in_list()
         else:
             self.query_one(ReviewList).focus()
+
+    @work(thread=True, exclusive=True, group="warm")
+    def _warm(self) -> None:
+        """Have what the first search, filter and verdict need before they are asked for."""
+        if self.session is not None:
+            table = self.session.table
+            table.texts.starts.tobytes()
+            table.texts.initials.isascii()
+            table.rows_of_id.keys()
 
     def _look_again(self) -> None:
         # Only the names of files: reading everything again is for when there is something.
@@ -176,28 +218,15 @@ class ReviewScreen(AttentionActions, RunScreen):
 
     # -- the queue ---------------------------------------------------------------------------------------------
 
-    def _show_queue(self) -> None:
+    def show_queue(self) -> None:
         """Show the queue after it changed, then the review in view."""
         session = self.session
         assert session is not None
         self._show_queue_line()
+        self._place_moved()
         if not len(session):
             self._cancel_question()
-            split = session.predictions.split
-            if session.search:
-                self._show_empty(
-                    _("No review among the {kind} of {split} contains “{text}”.").format(
-                        kind=kind_name(session.kind), split=split, text=session.search
-                    ),
-                    _("esc clears the search, f shows other reviews."),
-                )
-            else:
-                self._show_empty(
-                    _("There are no {kind} in {split}: {n} reviews, none of them here.").format(
-                        kind=kind_name(session.kind), split=split, n=formats.count(len(session.predictions))
-                    ),
-                    _("f shows other reviews, 4 goes to Evaluation."),
-                )
+            self._show_empty(*self._why_empty(session))
             return
         self.remove_class("-empty")
         self.query_one("#list-title", SpreadLine).show(heading(session.kind))
@@ -205,26 +234,109 @@ class ReviewScreen(AttentionActions, RunScreen):
         self._show_current()
         self.refresh_bindings()
 
+    def _why_empty(self, session: ReviewSession) -> tuple[str, str]:
+        split, kind = session.predictions.split, kind_name(session.kind, session.threshold)
+        if session.search:
+            return (
+                _("No review among the {kind} of {split} contains “{text}”.").format(
+                    kind=kind, split=split, text=session.search
+                ),
+                _("esc clears the search, f shows other reviews."),
+            )
+        if session.query:
+            return (
+                _("None of the {kind} of {split} meets the filter {filter}.").format(
+                    kind=kind, split=split, filter=session.place.where
+                ),
+                _("F changes the filter, f shows other reviews."),
+            )
+        return (
+            _("There are no {kind} in {split}: {n} reviews, none of them here.").format(
+                kind=kind, split=split, n=formats.count(len(session.predictions))
+            ),
+            _("f shows other reviews, 4 goes to Evaluation."),
+        )
+
     def _show_queue_line(self) -> None:
         session = self.session
         assert session is not None
         quiet = colour(self.app, "secondary")
-        left = Text.assemble(
-            (f"{kind_name(session.kind)} {formats.count(session.unsearched)}", "bold"),
-            (f" · {session.predictions.split} · ", quiet),
-            (_("sort {order}").format(order=sort_name(session.sort)), quiet),
-        )
-        if session.search:
-            left.append(" · ", quiet)
-            left.append(_("“{text}” in {n}").format(text=visible(session.search), n=formats.count(len(session))))
+        if self._kept:
+            left = Text.assemble(("✓ ", colour(self.app, "success")), self._kept)
+        else:
+            name = kind_name(session.kind, session.threshold)
+            left = Text.assemble(
+                (f"{name} {formats.count(session.unsearched)}", "bold"),
+                (f" · {session.predictions.split} · ", quiet),
+                (_("sort {order}").format(order=sort_name(session.sort)), quiet),
+            )
+            if session.threshold != THRESHOLD:
+                left.append(" · " + _("threshold {value}").format(value=formats.number(session.threshold, 2)), quiet)
+            if session.searched:
+                left.append(" · ", quiet)
+                left.append(_("“{text}” in {n}").format(text=visible(session.search), n=formats.count(len(session))))
+            if session.query:
+                left.append(" · ", quiet)
+                left.append(visible(session.place.where))
         place = _("{n} of {total}").format(
             n=formats.count(session.position + 1 if len(session) else 0), total=formats.count(len(session))
         )
+        if session.judged:
+            place = _("{n} judged").format(n=formats.count(session.judged)) + " · " + place
         self.query_one("#queue", SpreadLine).show(left, place)
+
+    def show_kept(self, text: str) -> None:
+        """Say what was kept in the queue's line, for a while."""
+        if self._kept_timer is not None:
+            self._kept_timer.stop()
+        self._kept = text
+        self._show_queue_line()
+        self._kept_timer = self.set_timer(KEPT_SECONDS, self._kept_long_enough)
+
+    def _kept_long_enough(self) -> None:
+        self._kept = ""
+        self._show_queue_line()
+
+    def verdicts_changed(self, reviews: Sequence[str] | set[str]) -> None:
+        """Draw the list and, where it is among them, the review in view."""
+        session = self.session
+        if session is None or not len(session):
+            return
+        self.query_one(ReviewList).refresh()
+        self._show_queue_line()
+        if session.row is not None and session.review_id(session.row) in reviews:
+            self._show_opinion()
+
+    def _show_opinion(self) -> None:
+        session = self.session
+        assert session is not None
+        if session.log is not None and session.row is not None:
+            review = session.review_id(session.row)
+            self.detail.show_opinions(session.log.shown(review), session.log.opinions(review), session.log.by)
+
+    # -- the place ---------------------------------------------------------------------------------------------
+
+    def _place_moved(self) -> None:
+        if self._place_timer is not None:
+            self._place_timer.stop()
+        self._place_timer = self.set_timer(PLACE_DELAY, self._keep_place)
+
+    def _keep_place(self) -> None:
+        if self.session is not None and not self.session.stale and self.session.place != self._place:
+            self._place = self.session.place
+            self._save_place(self._place)
+
+    def _save_place(self, place: Place) -> None:
+        assert self._opened is not None
+        assert self._opened.predictions is not None
+        try:
+            save_place(self.run_dir, self._opened.predictions.split, place)
+        except OSError as error:
+            self.log.warning(f"the place in the queue could not be kept: {error}")
 
     @on(ReviewList.Moved)
     def _moved_in_list(self, message: ReviewList.Moved) -> None:
-        self._go_to(message.position)
+        self.go_to_position(message.position)
 
     @on(ReviewList.Opened)
     def _opened_in_list(self) -> None:
@@ -233,71 +345,56 @@ class ReviewScreen(AttentionActions, RunScreen):
         self.focus_attention()
         self.refresh_bindings()
 
-    def _go_to(self, position: int) -> None:
+    def go_to_position(self, position: int) -> None:
+        """Show the review at `position` of the queue, or the nearest there is."""
         if self.session is not None and self.session.move_to(position):
             self.query_one(ReviewList).cursor = self.session.position
             self._show_queue_line()
+            self._place_moved()
             self._show_current()
 
     def action_step(self, step: int) -> None:
         """Go on, or back, by `step` reviews."""
         if self.session is not None:
-            self._go_to(self.session.position + step)
+            self.go_to_position(self.session.position + step)
 
-    def action_filter(self, step: int) -> None:
-        """The next kind of review."""
-        if self.session is not None:
-            self.session.cycle_kind(step)
-            self._show_queue()
+    # -- typing ------------------------------------------------------------------------------------------------
 
-    def action_sort(self) -> None:
-        """The next order."""
-        if self.session is not None:
-            self.session.cycle_sort()
-            self._show_queue()
-
-    # -- search ------------------------------------------------------------------------------------------------
-
-    def action_search(self) -> None:
-        """Open the line to type a search in."""
-        self.add_class("-searching")
-        self.query_one("#search", Input).focus()
-
-    @on(Input.Changed, "#search")
-    def _search_typed(self, event: Input.Changed) -> None:
-        if self.session is not None and event.value != self.session.search:
-            self.session.set_search(event.value)
-            self._show_queue()
-
-    @on(Input.Submitted, "#search")
-    def _search_done(self) -> None:
-        self._close_search()
-
-    def _close_search(self) -> None:
-        self.remove_class("-searching")
+    def resting_place(self) -> Widget:
+        """Where the focus goes when nothing is typed: the text in view, or the list."""
         if self.has_class("-reading"):
             self.focus_attention()
-        else:
-            self.query_one(ReviewList).focus()
+            return self.focused or self.query_one(ReviewList)
+        return self.query_one(ReviewList)
 
-    def _clear_search(self) -> None:
-        with self.prevent(Input.Changed):
-            self.query_one("#search", Input).value = ""
-        if self.session is not None and self.session.search:
-            self.session.set_search("")
-            self._show_queue()
+    async def on_prompt_line_given(self, message: PromptLine.Given) -> None:
+        """Do what was asked for; the line stays open where that failed."""
+        purpose, text = message.purpose, message.text
+        if purpose == "go_to":
+            self.go_to_typed(text)
+        elif purpose == "threshold":
+            self.threshold_typed(text)
+        elif purpose == "search":
+            self.close_prompt()
+        else:
+            keep = {"tags": self.keep_tags, "note": self.keep_note, "relabel": self.write_relabelled}[purpose]
+            if await keep(text):
+                self.close_prompt()
+
+    def on_prompt_line_cancelled(self, message: PromptLine.Cancelled) -> None:
+        """Leave it; a search is taken back."""
+        self.close_prompt()
+        if message.purpose == "search":
+            self.clear_search()
 
     def action_back(self) -> None:
-        """Out of the search, out of the text (one pane at a time), out of the screen: one at a time."""
-        if self.has_class("-searching"):
-            self._clear_search()
-            self._close_search()
-        elif self.has_class("-narrow") and self.has_class("-reading"):
+        """Out of the text (one pane at a time), out of the search, out of the screen: one at a time."""
+        if self.has_class("-narrow") and self.has_class("-reading"):
             self.remove_class("-reading")
             self.query_one(ReviewList).focus()
             self.refresh_bindings()
         elif self.session is not None and self.session.search:
-            self._clear_search()
+            self.clear_search()
         else:
             super().action_back()
 
@@ -310,7 +407,8 @@ class ReviewScreen(AttentionActions, RunScreen):
         review, row = session.current, session.row
         if review is None or row is None:
             return
-        self.detail.show_review(review)
+        self.detail.show_review(review, session.threshold)
+        self._show_opinion()
         self._cancel_question()
         assert self._opened is not None
         if self._opened.model is None:
@@ -377,8 +475,9 @@ class ReviewScreen(AttentionActions, RunScreen):
         offered = self.offers_attention(action)
         if offered is not None:
             return offered
-        if action in ("step", "copy"):
-            return not nothing
-        if action in ("filter", "sort", "search"):
-            return self.session is not None
+        if action in ("step", "copy", *review_verdicts.ACTIONS):
+            return not nothing or (action in ("undo", "redo") and self.session is not None)
+        finding = self.offers_finding(action)
+        if finding is not None:
+            return finding
         return super().check_action(action, parameters)

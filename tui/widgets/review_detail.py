@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical
@@ -10,10 +12,12 @@ from core import formats
 from core.i18n import gettext as _
 from core.inspector_protocol import Inspection
 from core.predictions import Prediction
+from core.review_log import Opinion
 from core.text import visible
 from tui.heat_scale import colour
 from tui.widgets.attention_pane import AttentionPane
 from tui.widgets.prob_bar import ProbBar, class_names
+from tui.widgets.review_about import ReviewAbout
 from tui.widgets.spread_line import SpreadLine
 from tui.widgets.token_strip import TokenStrip
 
@@ -31,6 +35,7 @@ class ReviewDetail(Container):
         super().__init__(id=id)
         self.review: Prediction | None = None
         self.inspection: Inspection | None = None
+        self.threshold = 0.5
 
     def compose(self) -> ComposeResult:
         """The text and its figures; where the model looked in it."""
@@ -40,6 +45,7 @@ class ReviewDetail(Container):
             yield SpreadLine(id="numbers")
             yield strip
             yield ProbBar(id="probabilities")
+            yield ReviewAbout(id="about")
         yield AttentionPane(strip, id="attention")
 
     @property
@@ -47,13 +53,26 @@ class ReviewDetail(Container):
         """The pane that shows where the model looked."""
         return self.query_one(AttentionPane)
 
-    def show_review(self, review: Prediction) -> None:
+    def show_review(self, review: Prediction, threshold: float = 0.5) -> None:
         """Show text and probabilities of `review`, without heat for now."""
-        self.review, self.inspection = review, None
+        self.review, self.inspection, self.threshold = review, None, threshold
         self.attention.clear()
         self._show_facts()
         self.query_one(TokenStrip).show(review.document)
-        self.query_one(ProbBar).show((review.prob_0, review.prob_1), review.label, review.pred)
+        bar = self.query_one(ProbBar)
+        bar.threshold = threshold
+        bar.show((review.prob_0, review.prob_1), review.label, self._pred)
+        self.query_one(ReviewAbout).show_review(review.document)
+
+    def show_opinions(self, shown: Opinion, opinions: Sequence[Opinion], me: str) -> None:
+        """Show the verdict that counts, its tags and note, and where other reviewers see it otherwise."""
+        self.query_one(ReviewAbout).show_opinions(shown, opinions, me)
+
+    @property
+    def _pred(self) -> int:
+        """The class at the threshold."""
+        assert self.review is not None
+        return self.review.pred if self.threshold == 0.5 else int(self.review.prob_1 >= self.threshold)
 
     def show_message(self, message: str, hint: str = "") -> None:
         """No heat on the review in view, and in its place why; foreign text may be in both."""
@@ -85,13 +104,14 @@ class ReviewDetail(Container):
             (_("labelled") + " ", quiet),
             (names[review.label], tones[review.label]),
             ("  " + _("predicted") + " ", quiet),
-            (names[review.pred], tones[review.pred]),
+            (names[self._pred], tones[self._pred]),
         )
-        self.query_one("#facts", SpreadLine).show(facts, review.kind.upper())
+        kind = (("TN", "FP"), ("FN", "TP"))[review.label][self._pred]
+        self.query_one("#facts", SpreadLine).show(facts, kind)
         parts = [
             f"#{visible(review.id)}",
             _("loss {value}").format(value=formats.number(review.loss, 2)),
-            "p " + formats.number(review.confidence, 3),
+            "p " + formats.number(review.prob_1 if self._pred else review.prob_0, 3),
             _("{n} tokens").format(n=formats.count(review.n_tokens)),
         ]
         if inspection is not None:

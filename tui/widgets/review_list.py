@@ -19,6 +19,7 @@ from textual.strip import Strip
 
 from core.i18n import N_
 from core.i18n import gettext as _
+from core.review_log import Opinion
 from core.text import visible
 from tui.heat_scale import colour
 from tui.keymap import key, localise
@@ -31,16 +32,17 @@ CODE_POINTS_A_CELL = 8
 
 @dataclass(frozen=True)
 class Columns:
-    """Widths in cells of the columns before the text: mark, loss, p(positive), kind (0: not shown)."""
+    """Widths in cells of the columns before the text: mark, loss, p(positive), kind (0: not shown), verdict."""
 
     loss: int
     prob: int
     kind: int
+    verdict: int = 2
 
     @property
     def before_text(self) -> int:
         """Where the text begins."""
-        return 2 + self.loss + 2 + self.prob + 2 + (self.kind + 2 if self.kind else 0)
+        return 2 + self.loss + 2 + self.prob + 2 + (self.kind + 2 if self.kind else 0) + self.verdict + 1
 
 
 def columns(kind: str) -> Columns:
@@ -48,7 +50,7 @@ def columns(kind: str) -> Columns:
     return Columns(
         loss=max(5, cell_len(_("loss"))),
         prob=max(5, cell_len(_("p(pos)"))),
-        kind=2 if kind in ("all", "correct", "any") else 0,
+        kind=0 if kind in ("fp", "fn", "tp", "tn") else 2,
     )
 
 
@@ -61,7 +63,18 @@ def heading(kind: str) -> Text:
     """The captions over the columns."""
     widths = columns(kind)
     captions = f"  {right(_('loss'), widths.loss)}  {right(_('p(pos)'), widths.prob)}  "
-    return Text(captions + (" " * (widths.kind + 2) if widths.kind else "") + _("review"), no_wrap=True)
+    captions += " " * (widths.kind + 2 if widths.kind else 0) + " " * (widths.verdict + 1)
+    return Text(captions + _("review"), no_wrap=True)
+
+
+def verdict_sign(opinion: Opinion) -> str:
+    """A verdict in two cells: the new label behind an arrow, or the key that gives it; `#` for tags or a note alone."""
+    if opinion.verdict == "label_wrong":
+        return f"→{'?' if opinion.new_label is None else opinion.new_label}"
+    keys = {"model_wrong": "d", "ambiguous": "a", "sarcasm": "s", "needs_context": "c"}
+    if opinion.verdict is not None:
+        return keys.get(opinion.verdict, "*")
+    return "" if opinion.empty else "#"
 
 
 class ReviewList(ScrollView, can_focus=True):
@@ -85,8 +98,8 @@ class ReviewList(ScrollView, can_focus=True):
         key("up,k", "move(-1)", N_("Up"), N_("Line before")),
         key("pagedown,ctrl+d", "page(1)", N_("Page down"), N_("A page on")),
         key("pageup,ctrl+u", "page(-1)", N_("Page up"), N_("A page back")),
-        key("home,g", "move(-1000000000)", N_("First"), N_("First review")),
-        key("end,G", "move(1000000000)", N_("Last"), N_("Last review")),
+        key("home", "move(-1000000000)", N_("First"), N_("First review")),
+        key("end", "move(1000000000)", N_("Last"), N_("Last review")),
         # In the footer only where it is the way to the text; beside the text it takes one to the map.
         key("enter", "open", N_("Read"), N_("Show the review with its attention"), show=True),
         key("enter", "open_beside", N_("Map"), N_("To the map of who looks at whom")),
@@ -195,7 +208,8 @@ class ReviewList(ScrollView, can_focus=True):
         widths = self._columns
         quiet = Style() if chosen else Style(color=colour(self.app, "secondary"))
         segments = [
-            Segment("▌ " if chosen else "  ", Style(color=colour(self.app, "accent")) if chosen else Style()),
+            Segment("▌" if chosen else " ", Style(color=colour(self.app, "accent")) if chosen else Style()),
+            Segment("•" if row in session.marked else " ", Style(color=colour(self.app, "accent"))),
             Segment(right(f"{session.loss[row]:.2f}", widths.loss) + "  "),
             Segment(right(f"{session.prob_1[row]:.3f}", widths.prob) + "  ", quiet),
         ]
@@ -203,6 +217,11 @@ class ReviewList(ScrollView, can_focus=True):
             kind = (("TN", "FP"), ("FN", "TP"))[int(session.label[row])][int(session.pred[row])]
             tone = colour(self.app, "positive" if session.pred[row] else "negative")
             segments.append(Segment(kind + "  ", Style(color=tone)))
+        if session.log is not None:
+            sign = verdict_sign(session.log.shown(session.review_id(row)))
+            segments.append(Segment(sign + " " * (widths.verdict - cell_len(sign) + 1), quiet + Style(bold=True)))
+        else:
+            segments.append(Segment(" " * (widths.verdict + 1)))
         room = max(0, width - widths.before_text)
         text = fit(visible(session.document(row)[: room * CODE_POINTS_A_CELL]), room)
         segments.append(Segment(text))
