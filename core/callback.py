@@ -14,13 +14,13 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
 
-from core.device import DeviceSampler
 from core.dynamics import Keeper
 from core.failures import nan_loss
 from core.i18n import gettext as _
 from core.loss_log import mean
 from core.orders import Orders
 from core.recorder import Recorder
+from core.sampler import DeviceSampler
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,6 +68,7 @@ class MonitorCallback(TrainerCallback, ExportableState):
         self._told = False
         self._idle = 0.0
         self._seen = {"reviews": 0, "tokens": 0, "padded": 0}
+        self._waited = 0.0
         self._nan_seen = False
         self._eval_done = 0
         self._begun = 0.0
@@ -127,6 +128,7 @@ class MonitorCallback(TrainerCallback, ExportableState):
     ) -> None:
         """Start the clock at the first step."""
         self._restore(state)
+        self._orders.can_evaluate = self._has_dev
         self._last, self._last_step = time.monotonic(), state.global_step
         self._step_at = self._begun = self._last
         running = "stopping" if self._orders.stop else "running"
@@ -211,6 +213,7 @@ class MonitorCallback(TrainerCallback, ExportableState):
         eta = (state.max_steps - state.global_step) / self._speed if self._speed else None
         since = {name: (count - self._seen[name]) * self._world for name, count in trainer.feeder.seen.items()}
         self._seen = dict(trainer.feeder.seen)
+        waited, self._waited = trainer.feeder.waited - self._waited, trainer.feeder.waited
         values = [value for _step, value in new]
         finite = [value for value in values if math.isfinite(value)]
         loss = mean(values)
@@ -228,6 +231,7 @@ class MonitorCallback(TrainerCallback, ExportableState):
             "samples_per_second": since["reviews"] / seconds,
             "tokens_per_second": since["tokens"] / seconds,
             "padding": 1 - since["tokens"] / since["padded"] if since["padded"] else None,
+            "loader_stall": min(1.0, waited / seconds),
             "eta": eta,
             **self._memory(),
         }

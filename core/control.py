@@ -58,7 +58,8 @@ def send_order(run_dir: Path, action: str, **fields: Any) -> str:
 def order_and_wait(run_dir: Path, action: str, timeout: float = 60.0, **fields: Any) -> dict[str, Any]:
     """Send the order and return the `order` event by which the worker took it.
 
-    Raises ControlError when the run ends first or nothing happens within `timeout` seconds.
+    Raises ControlError when the worker refuses it, when the run ends first, or when nothing happens within
+    `timeout` seconds.
     """
     events = JsonlTail(run_dir / EVENTS_FILE)
     while events.read() or events.pending:
@@ -69,6 +70,11 @@ def order_and_wait(run_dir: Path, action: str, timeout: float = 60.0, **fields: 
         ended = load_run(run_dir).state in FINAL_STATES
         for event in events.read():
             if event.get("type") == "order" and event.get("id") == order:
+                if event.get("refused"):
+                    raise ControlError(
+                        _("the worker refused the order: {reason}").format(reason=event["refused"]),
+                        _("`nsmc-tui show {run}` tells what it is doing.").format(run=run_dir.name),
+                    )
                 return event
         if ended and not events.pending:
             raise ControlError(

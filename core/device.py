@@ -1,4 +1,4 @@
-"""What the machine is doing: GPUs through NVML where there are any, else the CPU, and one process's memory.
+"""What the GPUs are doing, through NVML where the machine has it.
 
 NVML's own index of a GPU is not torch's when `CUDA_VISIBLE_DEVICES` is set; `visible_gpus` maps one to the other.
 """
@@ -6,25 +6,47 @@ NVML's own index of a GPU is not torch's when `CUDA_VISIBLE_DEVICES` is set; `vi
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
+
+from core.processes import process_user
+
+# What NVML answers for "not known" where a size is asked for.
+NOT_KNOWN = 2**64 - 1
 
 
 @dataclass(frozen=True)
 class GpuProcess:
-    """A process on a GPU: its id, its user where that can be known, its memory in bytes (None: not told)."""
+    """A process on a GPU: its id, its user where that can be known, its memory in bytes (None: not told).
+
+    `ours` says that it belongs to the run that took the sample.
+    """
 
     pid: int
     user: str
     memory: int | None
+    ours: bool = False
+
+
+@dataclass(frozen=True)
+class MigSlice:
+    """A part of a GPU in MIG mode, which torch sees as a device of its own; memory in bytes."""
+
+    uuid: str
+    name: str
+    memory_used: int
+    memory_total: int
+    processes: tuple[GpuProcess, ...] = ()
 
 
 @dataclass(frozen=True)
 class GpuSample:
-    """One GPU at one moment: memory in bytes, power in watts, temperature in °C, util in percent."""
+    """One GPU at one moment: memory in bytes, power in watts, temperature in °C, util in percent.
+
+    `hidden` says that the driver did not tell which processes use it. `mig` holds its slices in MIG mode.
+    """
 
     index: int
     name: str
@@ -34,21 +56,24 @@ class GpuSample:
     power: float | None
     temperature: int | None
     processes: tuple[GpuProcess, ...] = field(default=())
+    power_limit: float | None = None
+    uuid: str = ""
+    hidden: bool = False
+    mig: tuple[MigSlice, ...] = field(default=())
 
-    def as_event(self) -> dict[str, Any]:
-        """The fields of a `device` event."""
+    @property
+    def memory_free(self) -> int:
+        """Bytes that nobody uses."""
+        return max(0, self.memory_total - self.memory_used)
+
+    def as_event(self, ours: frozenset[int] = frozenset()) -> dict[str, Any]:
+        """The fields of a `device` event; the processes in `ours` are marked as the run's own."""
         fields = asdict(self)
-        fields["processes"] = [asdict(process) for process in self.processes]
+        del fields["mig"]
+        fields["processes"] = [
+            asdict(replace(process, ours=process.ours or process.pid in ours)) for process in self.processes
+        ]
         return fields
-
-
-@dataclass(frozen=True)
-class HostSample:
-    """The machine's own figures: CPU in percent of all cores, memory in bytes."""
-
-    cpu: float
-    memory_used: int
-    memory_total: int
 
 
 class Nvml:
@@ -57,6 +82,7 @@ class Nvml:
     def __init__(self) -> None:
         self.ok = False
         self.driver = ""
+        self._users: dict[int, str] = {}
         try:
             import pynvml
         except ImportError:
@@ -70,31 +96,84 @@ class Nvml:
         self.ok = True
 
     def sample(self) -> list[GpuSample]:
-        """All GPUs now, in NVML's order; figures that the driver does not give are None."""
+        """All GPUs now, in NVML's order; figures that the driver does not give are None, a lost GPU is left out."""
         if not self.ok:
             return []
-        try:
-            return [self._one(index) for index in range(self._nvml.nvmlDeviceGetCount())]
-        except self._nvml.NVMLError:
-            return []
+        count = self._try(self._nvml.nvmlDeviceGetCount) or 0
+        found = [self._one(index) for index in range(count)]
+        gpus = [gpu for gpu in found if gpu is not None]
+        told = {
+            process.pid
+            for gpu in gpus
+            for process in (*gpu.processes, *(one for part in gpu.mig for one in part.processes))
+        }
+        self._users = {pid: user for pid, user in self._users.items() if pid in told}
+        return gpus
 
-    def _one(self, index: int) -> GpuSample:
+    def _one(self, index: int) -> GpuSample | None:
         nvml = self._nvml
-        handle = nvml.nvmlDeviceGetHandleByIndex(index)
-        memory = nvml.nvmlDeviceGetMemoryInfo(handle)
+        handle = self._try(nvml.nvmlDeviceGetHandleByIndex, index)
+        if handle is None:
+            return None
+        memory = self._try(nvml.nvmlDeviceGetMemoryInfo, handle)
+        slices = self._slices(handle)
+        if memory is None and not slices:
+            return None
         power = self._try(nvml.nvmlDeviceGetPowerUsage, handle)
+        limit = self._try(nvml.nvmlDeviceGetEnforcedPowerLimit, handle)
         util = self._try(nvml.nvmlDeviceGetUtilizationRates, handle)
-        processes = self._try(nvml.nvmlDeviceGetComputeRunningProcesses, handle) or []
+        processes = self._processes(handle)
         return GpuSample(
             index,
-            _text(nvml.nvmlDeviceGetName(handle)),
+            _text(self._try(nvml.nvmlDeviceGetName, handle) or "GPU"),
             None if util is None else int(util.gpu),
-            int(memory.used),
-            int(memory.total),
+            int(memory.used) if memory is not None else sum(part.memory_used for part in slices),
+            int(memory.total) if memory is not None else sum(part.memory_total for part in slices),
             None if power is None else round(power / 1000, 1),
             self._try(nvml.nvmlDeviceGetTemperature, handle, nvml.NVML_TEMPERATURE_GPU),
-            tuple(GpuProcess(p.pid, _user(p.pid), p.usedGpuMemory) for p in processes),
+            processes or (),
+            None if limit is None else round(limit / 1000, 1),
+            _text(self._try(nvml.nvmlDeviceGetUUID, handle) or ""),
+            processes is None,
+            slices,
         )
+
+    def _processes(self, handle: Any) -> tuple[GpuProcess, ...] | None:
+        """The processes that compute on a GPU; None when the driver does not tell."""
+        told = self._try(self._nvml.nvmlDeviceGetComputeRunningProcesses, handle)
+        if told is None:
+            return None
+        return tuple(GpuProcess(int(one.pid), self._user(int(one.pid)), _size(one.usedGpuMemory)) for one in told)
+
+    def _slices(self, handle: Any) -> tuple[MigSlice, ...]:
+        nvml = self._nvml
+        mode = self._try(nvml.nvmlDeviceGetMigMode, handle)
+        if mode is None or not mode[0]:
+            return ()
+        slices = []
+        for number in range(self._try(nvml.nvmlDeviceGetMaxMigDeviceCount, handle) or 0):
+            part = self._try(nvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, number)
+            memory = None if part is None else self._try(nvml.nvmlDeviceGetMemoryInfo, part)
+            if memory is None:
+                continue
+            uuid, name = self._try(nvml.nvmlDeviceGetUUID, part), self._try(nvml.nvmlDeviceGetName, part)
+            slices.append(
+                MigSlice(
+                    _text(uuid or ""),
+                    _text(name or "MIG"),
+                    int(memory.used),
+                    int(memory.total),
+                    self._processes(part) or (),
+                )
+            )
+        return tuple(slices)
+
+    def _user(self, pid: int) -> str:
+        # A process that cannot be read now may be another one under the same id later: only answers are kept.
+        user = self._users.get(pid) or process_user(pid)
+        if user:
+            self._users[pid] = user
+        return user
 
     def _try(self, call: Callable[..., Any], *args: Any) -> Any:
         try:
@@ -114,74 +193,44 @@ def _text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-def _user(pid: int) -> str:
-    import psutil
-
-    try:
-        return str(psutil.Process(pid).username())
-    except psutil.Error:
-        return ""
+def _size(value: Any) -> int | None:
+    return None if value is None or int(value) == NOT_KNOWN else int(value)
 
 
 def visible_gpus(samples: list[GpuSample]) -> list[GpuSample]:
-    """Those GPUs that torch sees in this process, in torch's order (`CUDA_VISIBLE_DEVICES` by number)."""
+    """Those GPUs that torch sees in this process, in torch's order (`CUDA_VISIBLE_DEVICES` by number or UUID).
+
+    As in CUDA a UUID may be cut short while it is unique, a MIG slice stands with its own memory and processes, and
+    what comes after an entry that names nothing is not seen.
+    """
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is None:
         return samples
-    by_index = {sample.index: sample for sample in samples}
-    numbers = [int(part) for part in chosen.split(",") if part.strip().isdigit()]
-    return [by_index[number] for number in numbers if number in by_index]
+    seen: list[GpuSample] = []
+    for part in chosen.split(","):
+        found = _named(part.strip(), samples)
+        if found is None:
+            break
+        seen.append(found)
+    return seen
 
 
-def sample_host() -> HostSample:
-    """The machine's CPU and memory; the CPU since the last call (0 at the first)."""
-    import psutil
-
-    memory = psutil.virtual_memory()
-    return HostSample(psutil.cpu_percent(None), int(memory.total - memory.available), int(memory.total))
-
-
-def process_rss(pid: int | None = None) -> int:
-    """Resident memory of a process (this one by default) in bytes; 0 when it is gone."""
-    import psutil
-
-    try:
-        return int(psutil.Process(pid).memory_info().rss)
-    except psutil.NoSuchProcess:
-        return 0
-
-
-class DeviceSampler:
-    """A thread that samples the visible GPUs every `interval` seconds and hands each sample to `sink`.
-
-    Without GPUs it only keeps `rss` fresh. `stop` ends it within one interval; `sink` is called in its thread.
-    """
-
-    def __init__(self, sink: Callable[[GpuSample], None], interval: float = 2.0) -> None:
-        self.rss = process_rss()
-        self._sink = sink
-        self._interval = interval
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="device-sampler", daemon=True)
-
-    def start(self) -> None:
-        """Begin sampling."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End sampling and wait for the thread."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(self._interval + 5)
-
-    def _work(self) -> None:
-        nvml = Nvml()
-        try:
-            while True:
-                self.rss = process_rss()
-                for sample in visible_gpus(nvml.sample()):
-                    self._sink(sample)
-                if self._stop.wait(self._interval):
-                    return
-        finally:
-            nvml.close()
+def _named(name: str, samples: list[GpuSample]) -> GpuSample | None:
+    if name.isdigit():
+        return next((gpu for gpu in samples if gpu.index == int(name)), None)
+    if name.startswith("MIG"):
+        slices = [(gpu, part) for gpu in samples for part in gpu.mig if part.uuid.startswith(name)]
+        if len(slices) != 1:
+            return None
+        gpu, part = slices[0]
+        return replace(
+            gpu,
+            name=part.name,
+            uuid=part.uuid,
+            memory_used=part.memory_used,
+            memory_total=part.memory_total,
+            processes=part.processes,
+            mig=(),
+        )
+    whole = [gpu for gpu in samples if name and gpu.uuid.startswith(name)]
+    return whole[0] if len(whole) == 1 else None

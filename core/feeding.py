@@ -5,6 +5,7 @@ Heavy: torch is imported inside.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -23,7 +24,8 @@ class Feeder:
 
     On a GPU they are copied from pinned memory on a stream of their own, so that copying and computing overlap;
     the stream that computes waits for a batch only when it takes it. `seen` counts what was taken: `reviews`,
-    `tokens`, and `padded`, which is `tokens` with the padding. A batch without padding comes without a mask.
+    `tokens`, and `padded`, which is `tokens` with the padding. `waited` is the seconds spent waiting for the loader.
+    A batch without padding comes without a mask.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -31,6 +33,7 @@ class Feeder:
 
         self.device = device
         self.seen = {"reviews": 0, "tokens": 0, "padded": 0}
+        self.waited = 0.0
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
         self._iterator: Iterator[Batch] | None = None
         self._ready: deque[tuple[Batch, dict[str, int], Any]] = deque()
@@ -50,7 +53,9 @@ class Feeder:
     def _fetch(self, count: int) -> None:
         assert self._iterator is not None
         while len(self._ready) < count:
+            begun = time.perf_counter()
             batch = next(self._iterator, None)
+            self.waited += time.perf_counter() - begun
             if batch is None:
                 return
             self._ready.append(self._send(batch))

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 from core import checkpoints
 from core import forecast_plan as plan
 from core.config import RunConfig
-from core.device import Nvml, process_rss, sample_host, visible_gpus
+from core.device import Nvml, visible_gpus
 from core.errors import DataError, OutOfMemoryError
 from core.failures import explain
 from core.forecast import Caution, DataFigures, Disk, Forecast, LengthRow, Memory, Parameters, Seconds, Steps
 from core.forecast_warnings import cautions
 from core.i18n import gettext as _
+from core.processes import process_rss, sample_host
 
 if TYPE_CHECKING:
     import numpy as np

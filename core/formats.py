@@ -110,6 +110,7 @@ def order(action: str) -> str:
     """An order to a worker in words."""
     words = {
         "stop": _("stop"),
+        "stop_at": _("stop at"),
         "abort": _("abort"),
         "save": _("save"),
         "evaluate": _("evaluate"),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from core.control import OrderReader
+from core.i18n import gettext as _
 from core.ranks import SOLO, Ranks
 from core.recorder import Recorder
 
@@ -19,8 +20,9 @@ class Orders:
     """Wishes that the worker has taken: `stop`, `paused`, `save`, `evaluate`, and where to stop by itself.
 
     `stop` is set by the first SIGTERM, SIGINT or order `stop`, and at `stop_at_step` or `stop_at_epoch`. Each
-    order taken is an `order` event. It is made first of all in the worker's life, so that nothing sent while it
-    is still importing gets lost. Of several ranks the first one reads, and `share` tells the others.
+    order taken is an `order` event, with the reason as `refused` for one that can have no effect. It is made first of
+    all in the worker's life, so that nothing sent while it is still importing gets lost. Of several ranks the first
+    one reads, and `share` tells the others.
     """
 
     def __init__(self, run_dir: Path, recorder: Recorder, ranks: Ranks = SOLO) -> None:
@@ -29,6 +31,8 @@ class Orders:
         self.paused = False
         self.save = False
         self.evaluate = False
+        # Whether there is a dev split to score.
+        self.can_evaluate = True
         self.stop_at_step: int | None = None
         self.stop_at_epoch: float | None = None
         self._aborted = False
@@ -82,6 +86,10 @@ class Orders:
             if action == "stop" and not self.stop:
                 self.request_stop(step, **fields)
                 continue
+            refused = self._refusal(action)
+            if refused:
+                self._recorder.emit("order", action=action, taken_at_step=step, refused=refused, **fields)
+                continue
             if action == "save":
                 self.save = True
             elif action == "evaluate":
@@ -90,7 +98,7 @@ class Orders:
                 self.stop_at_step, self.stop_at_epoch = record.get("step"), record.get("epoch")
                 fields.update(step=self.stop_at_step, epoch=self.stop_at_epoch)
                 self._recorder.update(stop_at_step=self.stop_at_step, stop_at_epoch=self.stop_at_epoch)
-            elif action == "pause" and not self.stop:
+            elif action == "pause":
                 self.paused = True
                 self._recorder.set_state("paused" if training else "pausing")
             elif action == "continue" and self.paused:
@@ -101,6 +109,14 @@ class Orders:
                 self._aborted = True
                 if self._ranks.alone:
                     raise Aborted
+
+    def _refusal(self, action: str) -> str:
+        """Why an order would have no effect; empty when it has one."""
+        if self.stop and action not in ("stop", "abort"):
+            return _("the run is stopping")
+        if action == "evaluate" and not self.can_evaluate:
+            return _("there is no dev split to score")
+        return ""
 
     def reached(self, step: int, epoch: float) -> None:
         """Stop when `step` or `epoch` is where the user wanted the run to end."""

@@ -7,12 +7,12 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from core.events import EventWriter, jsonable
+from core.events import Event, EventWriter, jsonable
 from core.i18n import gettext as _
 from core.paths import write_atomically
 from core.runs import process_start, read_status, write_status
@@ -39,6 +39,8 @@ class Recorder:
             v=1, pid=pid, pid_start=process_start(pid), host=socket.gethostname(), error="", hint="", phase=""
         )
         self.lost = 0
+        # Gets each event, written or not, in the thread that emits it.
+        self.listener: Callable[[Event], None] | None = None
         self._written = 0.0
         self._phase = ""
         self._phase_at = 0.0
@@ -92,6 +94,8 @@ class Recorder:
                 self._events.emit("alert", level="warning", code="disk_full", message=message, hint="")
                 self.lost = 0
             self._events.emit(kind, **fields)
+        if self.listener is not None:
+            self.listener({"ts": time.time(), "type": kind, **fields})
 
     def phase(self, name: str, done: int = 0, total: int = 0, **fields: Any) -> None:
         """Say what is being done and how far; at most five times a second within one phase."""
@@ -133,6 +137,7 @@ class SilentRecorder(Recorder):
 
     def __init__(self, run_dir: Path) -> None:
         self.run_dir = run_dir
+        self.listener = None
         self._status = {}
 
     def _write(self) -> None:

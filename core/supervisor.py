@@ -39,6 +39,7 @@ from core.rank_failures import (
 from core.recorder import Recorder
 from core.runs import FINAL_STATES, process_start, read_status, write_status
 from core.tail import JsonlTail
+from core.watch import Watch
 
 EXIT_ABORTED = 130
 POLL = 0.2
@@ -262,7 +263,8 @@ class Supervisor:
         recorder = Recorder(self.run_dir)
         try:
             recorder.set_state("failed", phase="", eta=None, error=message, hint=hint)
-            recorder.emit("run_failed", error=error, message=message, hint=hint, log=str(self.run_dir / LOG_FILE))
+            with Watch(recorder, self.run_dir):
+                recorder.emit("run_failed", error=error, message=message, hint=hint, log=str(self.run_dir / LOG_FILE))
         finally:
             recorder.close()
 
@@ -272,7 +274,8 @@ class Supervisor:
         recorder = Recorder(self.run_dir)
         try:
             recorder.set_state("stopped", phase="", eta=None)
-            recorder.emit("run_finished", state="stopped", metrics=recorder.metrics, aborted=self.orders > 1)
+            with Watch(recorder, self.run_dir):
+                recorder.emit("run_finished", state="stopped", metrics=recorder.metrics, aborted=self.orders > 1)
         finally:
             recorder.close()
 

@@ -13,6 +13,7 @@ import shutil
 import sys
 import time
 import traceback
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ from core.rank_failures import write_failure
 from core.ranks import Ranks
 from core.recorder import Recorder, SilentRecorder
 from core.runs import CONFIG_FILE, read_results
+from core.watch import Watch
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -176,12 +178,10 @@ class Worker:
                 raise StoppedEarly
         except StoppedEarly:
             return "stopped"
-        from core.device import DeviceSampler
+        from core.sampler import DeviceSampler
 
         self.figures = memory.figures()
-        sampler = DeviceSampler(
-            lambda sample: self.recorder.emit("device", **sample.as_event()), self.config.launch.device_interval
-        )
+        sampler = DeviceSampler(self.recorder.emit, self.run_dir, self.config.launch.device_interval)
         monitor.attach(trainer, sampler)
         sampler.start()
         try:
@@ -400,7 +400,8 @@ def main(arguments: list[str]) -> int:
         return supervise(run_dir, config, arguments[1:])
     worker = Worker(run_dir, options.resume)
     try:
-        return worker.run()
+        with Watch(worker.recorder, run_dir) if worker.ranks.head else nullcontext():
+            return worker.run()
     except NsmcTuiError as error:
         print(f"{error.message}\n{error.hint}", file=sys.stderr)
         return 1

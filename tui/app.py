@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on, work
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import BindingType
 from textual.message import Message
 from textual.notifications import SeverityLevel
@@ -26,6 +26,7 @@ from core.run_marks import RunMarks
 from core.settings import load_settings, save_setting
 from core.text import visible
 from tui import colour_depth
+from tui.app_alerts import AlertingApp
 from tui.keymap import key, localise, own_bindings
 from tui.machine import MachineReader
 from tui.screens.base import RunScreen
@@ -55,7 +56,7 @@ class MarksNotKept(Message):
         self.error = error
 
 
-class NsmcTuiApp(App[None]):
+class NsmcTuiApp(AlertingApp):
     """`nsmc-tui` on a runs directory. `run` and `screen` say where to open; `demo` goes on to the review by itself.
 
     `index` has runs that were read while the app was still being imported, for the first picture.
@@ -132,6 +133,7 @@ class NsmcTuiApp(App[None]):
     async def on_unmount(self) -> None:
         """End the inspector; runs are left alone."""
         self._machine.close()
+        self.close_alerts()
         if self._inspector is not None:
             await self._inspector.aclose()
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from core.device import GpuSample, HostSample, Nvml, sample_host
+from core.device import GpuSample, Nvml
+from core.processes import HostSample, sample_host
 
 
 def gpu_line(gpu: GpuSample) -> str:

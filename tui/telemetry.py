@@ -14,13 +14,14 @@ import numpy as np
 from core import formats
 from core.i18n import gettext as _
 from core.log_scan import GAP, NAN, Batch
+from core.order_log import ANSWERS
 from tui.columns import Track
+from tui.machine_history import MachineHistory
 
 LOG_LINES = 500
 # Keys of an evaluation that say where it happened, not how it went.
 EVAL_PLACES = frozenset({"epoch", "step"})
 DEVICE_PLACES = frozenset({"v", "ts", "index"})
-ANSWERS = frozenset({"run_started", "order", "checkpoint", "eval", "run_finished", "run_failed"})
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,8 @@ class Telemetry:
     devices: dict[int, dict[str, Any]] = field(default_factory=dict)
     log: deque[tuple[float, str, str]] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
     failure: dict[str, Any] = field(default_factory=dict)
-    orders: dict[str, int] = field(default_factory=dict)
     answers: list[dict[str, Any]] = field(default_factory=list)
+    machine: MachineHistory = field(default_factory=MachineHistory)
     config: dict[str, Any] = field(default_factory=dict)
     skipped: int = 0
     version: int = 0
@@ -125,6 +126,7 @@ class Telemetry:
             track.truncate(track.places["step"].first_from(step))
 
     def _take_event(self, event: dict[str, Any]) -> None:
+        self.machine.take(event)
         if event.get("type") in ANSWERS:
             self.answers.append(event)
         match event.get("type"):
@@ -150,7 +152,6 @@ class Telemetry:
                 self._say(event, str(event.get("level") or "info"), text)
             case "order":
                 step = _whole(event.get("taken_at_step"))
-                self.orders[str(event.get("id") or "")] = step
                 self._say(event, "info", f"{formats.order(str(event.get('action')))} @ {step:,}")
             case "run_finished":
                 self.progress = Progress()

@@ -173,7 +173,7 @@ async def test_monitor_follows_a_log_that_is_being_written(tmp_path: Path) -> No
         await pilot.press("y")
         await until(pilot, lambda: (path / "control.jsonl").is_file())
         assert json.loads((path / "control.jsonl").read_text())["action"] == "stop"
-        await until(pilot, lambda: "stop: sent" in screen_text(app))
+        await until(pilot, lambda: "stop sent" in screen_text(app))
         # Charts that were hidden while the log grew are drawn when there is room for them.
         for columns, lines in ((80, 24), (160, 48), (60, 20), (200, 50), (120, 30)):
             newest = int(telemetry.steps[-1]) + 1
@@ -295,7 +295,7 @@ async def test_orders_are_followed_by_their_id(tmp_path: Path) -> None:
     async with app.run_test(size=(120, 30)) as pilot:
         await until(pilot, lambda: "pause @ 1" in screen_text(app))
         await pilot.press("z")
-        await until(pilot, lambda: "pause: sent" in screen_text(app))
+        await until(pilot, lambda: "pause sent" in screen_text(app))
         await pilot.press("z")
         await until(pilot, lambda: (path / "control.jsonl").read_text().count("\n") == 2)
         orders = [json.loads(line) for line in (path / "control.jsonl").read_text().splitlines()]

@@ -24,9 +24,11 @@ from tui.feed import RunFeed
 from tui.keymap import key
 from tui.screens.monitor_orders import MonitorOrders
 from tui.widgets.chart_grid import ChartGrid, Choices
+from tui.widgets.device_panel import DevicePanel
 from tui.widgets.failure_card import FailureCard
 from tui.widgets.live_text import LiveText
 from tui.widgets.log_tail import LogTail
+from tui.widgets.order_line import OrderLine
 
 # At most so many pictures a second; on a line that is slower than that, as many as it takes.
 FRAME = 0.25
@@ -84,12 +86,14 @@ class MonitorScreen(MonitorOrders):
         """Progress, failure card, charts, log and device."""
         settings = load_settings()
         yield LiveText(id="progress")
+        yield OrderLine()
         yield FailureCard(self.run_dir)
         yield ChartGrid(Choices.of(settings.get(SETTING)), plain=bool(settings.get("ascii")))
         yield Input(id="metric-filter", placeholder=_("metrics: a regular expression; esc shows all"), compact=True)
         with Horizontal(id="bottom"):
-            yield LogTail()
-            yield Container(id="device")
+            yield LogTail(self.run_dir)
+            with Container(id="device"):
+                yield DevicePanel()
 
     def on_mount(self) -> None:
         """Begin to look after the run."""
@@ -169,7 +173,9 @@ class MonitorScreen(MonitorOrders):
             self.settle_orders()
         self._draw_progress()
         telemetry = self._feed.telemetry
-        self.query_one(FailureCard).show(run, telemetry.failure)
+        card = self.query_one(FailureCard)
+        card.show(run, telemetry.failure)
+        self.set_class(card.display, "-failed")
         version = (
             id(telemetry),
             telemetry.version,
@@ -180,6 +186,7 @@ class MonitorScreen(MonitorOrders):
             self._drawn = version
             self._draw_charts()
             self.query_one(LogTail).show(telemetry.log)
+            self.query_one(DevicePanel).show(telemetry.machine, telemetry.last)
         live = run is not None and run.live
         if self._was_live != live:
             self.refresh_bindings()
@@ -222,10 +229,6 @@ class MonitorScreen(MonitorOrders):
             )
         elif state in ("failed", "crashed"):
             self.nsmc.say(_("The run has ended: {state}").format(state=formats.state(state)), severity="error")
-
-    def draw_orders(self) -> None:
-        """The line of progress tells what becomes of orders."""
-        self._draw_progress()
 
     def _draw_progress(self) -> None:
         run = self._feed.run
@@ -283,7 +286,7 @@ class MonitorScreen(MonitorOrders):
             parts.append(_("silent for {time}").format(time=formats.duration(time.time() - run.updated)))
         if telemetry.skipped:
             parts.append(_("{n} broken lines in the log").format(n=f"{telemetry.skipped:,}"))
-        return parts + self.orders_line()
+        return parts
 
     # -- overlay -----------------------------------------------------------------------------------------------
 

@@ -208,8 +208,20 @@ class NewRunScreen(BaseScreen):
         if options == ["true", "false"]:
             self._edited(self.model.turn(setting))
             return
+        if setting == "launch.device":
+            self._pick_device()
+            return
         detail.show(self.model, setting)
         detail.edit()
+
+    def _pick_device(self) -> None:
+        from tui.screens.gpu_picker import GpuPicker
+
+        def take(device: str | None) -> None:
+            if device is not None:
+                self._commit("launch.device", device)
+
+        self.app.push_screen(GpuPicker(self.model.text("launch.device")), take)
 
     @on(ConfigForm.Turn)
     def _turn(self, event: ConfigForm.Turn) -> None:

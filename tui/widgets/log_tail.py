@@ -1,56 +1,217 @@
-"""The newest lines of what a run says."""
+"""The log pane: what a run says of itself, and what its worker wrote, of any length."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from pathlib import Path
+from typing import ClassVar
 
 from rich.text import Text
+from textual import on
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.widgets import Static
+from textual.message import Message
+from textual.widgets import Input, Static
 
+from core.i18n import N_
 from core.i18n import gettext as _
+from core.launch import LOG_FILE
 from core.text import visible
-from tui.widgets.top_bar import fit
+from tui.keymap import key, localise
+from tui.log_source import ERRORS, LEVELS, WARNINGS, pattern_of
+from tui.widgets.form_input import SearchInput
+from tui.widgets.log_view import LogView
+
+RUN, WORKER = "run", "worker"
 
 
 class LogTail(Vertical):
-    """A title and the lines below it. `show` takes entries (time, level, text), oldest first."""
+    """A title and lines that can be moved through, searched and filtered. Begins with what the run says.
+
+    `show` takes the run's own entries (time, level, text), oldest first; the worker's log is read from its file.
+    Posts `Enlarge` when it is to be shown alone.
+    """
 
     DEFAULT_CSS = """
     LogTail { height: 7; padding: 0 1; }
     LogTail > #log-title { height: 1; color: $secondary; }
+    LogTail:focus-within > #log-title { color: $accent; }
     LogTail > #log { height: 1fr; }
+    LogTail > #log-search { height: 1; background: $panel; display: none; }
     """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        key("W", "source", N_("Other log"), N_("From the run's messages to worker.log and back"), show=True),
+        key("slash", "search", N_("Search"), N_("Search the log for a text or a /regular expression/"), display="/"),
+        key("n", "find(1)", N_("Next match"), N_("The next line that matches")),
+        key("N", "find(-1)", N_("Match before"), N_("The line before that matches")),
+        key("f", "follow", N_("Follow"), N_("Stay at the newest line, or hold")),
+        key("F", "level", N_("Filter"), N_("All lines, warnings and errors, errors only")),
+        key("E", "first_error", N_("First error"), N_("To the first line that tells of an error")),
+        key("enter", "enlarge", N_("Enlarge"), N_("The log alone")),
+        key("escape", "leave", N_("Leave")),
+    ]
 
-    def __init__(self) -> None:
+    class Enlarge(Message):
+        """The log is to be shown alone, as it stands."""
+
+    def __init__(self, run_dir: Path | None = None, *, source: str = RUN) -> None:
         super().__init__(id="log-pane")
+        localise(self)
+        self._run_dir = run_dir
+        self._source = source if run_dir is not None else RUN
         self._entries: list[tuple[float, str, str]] = []
+        self._found = ""
+        self._titled: list[str] = []
+
+    @property
+    def source(self) -> str:
+        """What is shown: `run` or `worker`."""
+        return self._source
+
+    @property
+    def view(self) -> LogView:
+        """The lines."""
+        return self.query_one(LogView)
 
     def compose(self) -> ComposeResult:
-        """Title and lines."""
-        yield Static(_("log"), id="log-title", markup=False)
-        yield Static("", id="log", markup=False)
+        """Title, lines, and the line for searching."""
+        yield Static("", id="log-title", markup=False)
+        yield LogView(id="log")
+        yield SearchInput(id="log-search", placeholder=_("text, or /regular expression/"))
+
+    def on_mount(self) -> None:
+        """Show the source it begins with."""
+        self._show_source()
+        self.watch(self.view, "following", self._title, init=False)
 
     def show(self, entries: Iterable[tuple[float, str, str]]) -> None:
-        """Draw the entries that fit."""
-        self._entries = list(entries)
-        self._draw()
+        """Take the run's entries, and look whether the worker's log has grown."""
+        told = list(entries)
+        if told != self._entries:
+            self._entries = told
+            if self._source == RUN:
+                self.view.show_entries(told)
+        if self._source == WORKER:
+            self.view.refresh_file()
+        self._title()
 
-    def on_resize(self) -> None:
-        """As many lines as fit."""
-        self._draw()
+    def _show_source(self) -> None:
+        if self._source == WORKER and self._run_dir is not None:
+            self.view.show_file(self._run_dir / LOG_FILE)
+        else:
+            self.view.show_entries(self._entries, anew=True)
+        self._title()
 
-    def _draw(self) -> None:
-        box = self.query_one("#log", Static)
-        width, height = max(20, self.size.width), max(3, box.size.height or 6)
-        variables = self.app.theme_variables
-        tones = {"warning": variables.get("warning", ""), "error": variables.get("error", "")}
-        text = Text(no_wrap=True)
-        for index, (moment, level, message) in enumerate(self._entries[-height:]):
-            if index:
-                text.append("\n")
-            text.append(f"{datetime.fromtimestamp(moment):%H:%M:%S}  ", style="dim")
-            text.append(fit(visible(message), width - 10), style=tones.get(level, ""))
-        box.update(text)
+    def _title(self) -> None:
+        view = self.view
+        parts = [LOG_FILE if self._source == WORKER else _("messages of the run")]
+        if view.level != LEVELS[0]:
+            parts.append({WARNINGS: _("warnings and errors"), ERRORS: _("errors only")}[view.level])
+            if view.partly:
+                parts.append(_("its last {size} MB").format(size=view.partly))
+        if not view.following:
+            parts.append(_("held; f follows"))
+        if self._found:
+            parts.append(self._found)
+        if parts == self._titled:
+            return
+        self._titled = parts
+        text = Text(_("log"), no_wrap=True, overflow="ellipsis")
+        text.append("  " + " · ".join(parts), style="dim")
+        self.query_one("#log-title", Static).update(text)
+
+    # -- keys --------------------------------------------------------------------------------------------------
+
+    def action_source(self) -> None:
+        """The other log."""
+        if self._run_dir is None:
+            return
+        self._source = RUN if self._source == WORKER else WORKER
+        self._found = ""
+        self._show_source()
+
+    def action_follow(self) -> None:
+        """Stay at the newest line, or hold."""
+        self.view.following = not self.view.following
+
+    def action_level(self) -> None:
+        """The next choice of levels."""
+        self.view.set_level(LEVELS[(LEVELS.index(self.view.level) + 1) % len(LEVELS)])
+        self._title()
+
+    def action_first_error(self) -> None:
+        """To the first error."""
+        if self._source == RUN and not any(level == "error" for _ts, level, _text in self._entries):
+            self.action_source()
+        self._found = _("looking for the first error …")
+        self._title()
+        self.view.find_first_error()
+
+    def action_search(self) -> None:
+        """Ask what to look for."""
+        line = self.query_one("#log-search", SearchInput)
+        line.display = True
+        self.screen.set_focus(line)
+        line.action_end()
+
+    def action_find(self, direction: int) -> None:
+        """To the next match or the one before."""
+        if self.view.pattern is None:
+            self.action_search()
+            return
+        self._found = _("searching …")
+        self._title()
+        self.view.find(direction)
+
+    @on(Input.Submitted, "#log-search")
+    def _search(self, event: Input.Submitted) -> None:
+        event.stop()
+        pattern, wrong = pattern_of(event.value)
+        if wrong:
+            self._found = visible(wrong)
+            self._title()
+            return
+        self._close_search()
+        self.view.set_pattern(pattern)
+        self._found = ""
+        if pattern is not None:
+            # The end of a log is what one looks at first: the newest match before it.
+            self.action_find(-1)
+        self._title()
+
+    @on(SearchInput.Cancelled, "#log-search")
+    def _cancelled(self, event: SearchInput.Cancelled) -> None:
+        event.stop()
+        self._close_search()
+        self.view.set_pattern(None)
+        self._found = ""
+        self._title()
+
+    def _close_search(self) -> None:
+        self.query_one("#log-search").display = False
+        self.screen.set_focus(self.view)
+
+    @on(LogView.Found)
+    def _was_found(self, event: LogView.Found) -> None:
+        event.stop()
+        self._found = "" if event.row is not None else _("nothing more that way")
+        self._title()
+
+    @on(LogView.Filtered)
+    def _was_filtered(self, event: LogView.Filtered) -> None:
+        event.stop()
+        self._title()
+
+    def action_enlarge(self) -> None:
+        """Ask for the whole screen."""
+        self.post_message(self.Enlarge())
+
+    def action_leave(self) -> None:
+        """Out of the search's marks, then out of the screen."""
+        if self.view.pattern is not None:
+            self.view.set_pattern(None)
+            self._found = ""
+            self._title()
+            return
+        self.screen.action_back()  # type: ignore[attr-defined]

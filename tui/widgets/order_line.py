@@ -1,0 +1,48 @@
+"""One quiet line that tells what became of orders; it is always there, so that nothing jumps."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual.widgets import Static
+
+from core import formats
+from core.order_log import Order
+from core.text import visible
+
+# A mark a state, and the colour that goes with it.
+MARKS = {
+    "pending": ("○", "dim"),
+    "taken": ("◐", "accent"),
+    "done": ("✓", "success"),
+    "refused": ("✗", "error"),
+    "lapsed": ("–", "dim"),
+}
+
+
+class OrderLine(Static):
+    """Draws orders, the newest first, as many as fit."""
+
+    DEFAULT_CSS = "OrderLine { height: 1; padding: 0 1; }"
+
+    def __init__(self) -> None:
+        super().__init__("", id="orders", markup=False)
+        self._told: list[tuple[Order, str]] | None = None
+
+    def show(self, told: list[tuple[Order, str]], me: str = "") -> None:
+        """Show orders with the words for their state; those of others than `me` carry the sender's name."""
+        if told == self._told:
+            return
+        self._told = told
+        variables = self.app.theme_variables
+        text = Text(no_wrap=True, overflow="ellipsis")
+        for order, word in told:
+            mark, tone = MARKS.get(order.state, MARKS["pending"])
+            if text:
+                text.append("    ")
+            text.append(f"{mark} ", style="dim" if tone == "dim" else variables.get(tone, ""))
+            text.append(visible(formats.order(order.action)), style="" if order.over else "bold")
+            details = [visible(order.target) if order.target != order.result else "", visible(word)]
+            text.append(" " + " · ".join(part for part in details if part), style="dim")
+            if order.by and order.by != me:
+                text.append(f" ({visible(order.by)})", style="dim")
+        self.update(text)
