@@ -49,6 +49,10 @@ def evaluate(context: Context, target: str, data: str | None, split: str, batch_
         raise UsageError(_("a model directory needs --data"), _("For example --data sample."))
     request = {"path": str(path), "data": data, "split": split, "batch_size": batch_size, "progress": not as_json}
     document = call("core.evaluation", request)
+    if is_run and data is None:
+        from tui.cli.run_commands import review_of
+
+        document["review"] = review_of(path, split)
     if as_json:
         print_json(document)
     else:

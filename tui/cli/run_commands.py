@@ -10,6 +10,8 @@ import click
 from core.i18n import gettext as _
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from core.run_values import Facts
     from core.runs import Run
     from tui.cli import Context
@@ -170,8 +172,20 @@ def show(context: Context, run: str, as_json: bool) -> int:
         print_summary(found)
         return 0
     config = read_values(path / CONFIG_FILE) if (path / CONFIG_FILE).is_file() and not found.source else {}
-    print_json({**as_document(found), "results": read_results(path), "predictions": splits(path), "config": config})
+    document = {"results": read_results(path), "predictions": splits(path), "config": config}
+    print_json({**as_document(found), **document, "review": review_of(path)})
     return 0
+
+
+def review_of(run_dir: Path, split: str | None = None) -> dict[str, Any] | None:
+    """What reviewers found in a run's split; None where there are no verdicts, or no predictions that they are on."""
+    from core.errors import RunError
+    from core.review_scores import review_summary
+
+    try:
+        return review_summary(run_dir, split)
+    except RunError:
+        return None
 
 
 @click.command(

@@ -48,6 +48,8 @@ class Scored:
     metrics: dict[str, float]
     intervals: dict[str, list[float]]
     confusion: list[list[int]]
+    review: dict[str, Any] | None = None
+    """What reviewers found (`core.review_scores.after_review`); None where nobody has judged anything."""
 
 
 class Loaded(Message):
@@ -72,6 +74,7 @@ def score(run_dir: Path, split: str | None) -> tuple[list[str], Scored | None]:
     """Read a split's predictions and score them; None while there are none. Raises RunError for a broken file."""
     from core import metrics
     from core.predictions import Predictions, splits
+    from core.review_scores import review_summary
 
     available = splits(run_dir)
     if not available:
@@ -80,7 +83,28 @@ def score(run_dir: Path, split: str | None) -> tuple[list[str], Scored | None]:
     predictions = Predictions(run_dir, chosen)
     matrix = predictions.confusion()
     found = {**metrics.from_confusion(matrix), "loss": float(predictions.column("loss").mean())}
-    return available, Scored(chosen, len(predictions), found, metrics.intervals(matrix), matrix)
+    review = review_summary(run_dir, chosen)
+    return available, Scored(chosen, len(predictions), found, metrics.intervals(matrix), matrix, review)
+
+
+def after_review(found: dict[str, Any] | None) -> str:
+    """What the verdicts say of the accuracy, as lines under the matrix; empty where there are none."""
+    if found is None or not found["judged"]:
+        return ""
+    lines = [
+        _("after review: {n} judged, {disputed} labels wrong").format(
+            n=formats.count(found["judged"]), disputed=formats.count(found["disputed"])
+        )
+    ]
+    titles = {"without_disputed": _("accuracy without them"), "corrected": _("accuracy, labels corrected")}
+    if found["disputed"]:
+        for name, title in titles.items():
+            score = found["accuracy"][name]
+            low, high = score["interval"]
+            lines.append(f"{title} {formats.number(score['accuracy'])} [{low:.4f}, {high:.4f}]")
+        if not found["judged_correct"]:
+            lines.append(_("only errors were judged: both can only be too high"))
+    return "\n".join(lines)
 
 
 class EvaluationScreen(RunScreen):
@@ -110,6 +134,7 @@ class EvaluationScreen(RunScreen):
             with Vertical(id="right"):
                 yield Confusion(id="confusion")
                 yield Static("", id="note", markup=False)
+        yield Static("", id="after-review", markup=False)
         yield Static("", id="empty", classes="empty", markup=False)
 
     def on_mount(self) -> None:
@@ -118,6 +143,11 @@ class EvaluationScreen(RunScreen):
         self._show_empty(_("reading the predictions …"))
         self._load(None)
         self.set_interval(2.0, self._look_again)
+
+    def on_screen_resume(self) -> None:
+        """Coming back from Review there may be verdicts."""
+        if self._scored is not None and not self._busy:
+            self._load(self._scored.split)
 
     def _look_again(self) -> None:
         from core.predictions import splits
@@ -173,6 +203,7 @@ class EvaluationScreen(RunScreen):
     def _show_empty(self, text: str) -> None:
         self.query_one("#body").display = False
         self.query_one("#line", Static).update("")
+        self.query_one("#after-review", Static).update("")
         box = self.query_one("#empty", Static)
         box.display = True
         box.update("\n".join(visible(line) for line in text.split("\n")))
@@ -198,6 +229,7 @@ class EvaluationScreen(RunScreen):
             + "\n\n"
             + _("enter: these reviews")
         )
+        self.query_one("#after-review", Static).update(after_review(scored.review))
         if self.focused is None:
             confusion.focus()
 

@@ -68,6 +68,7 @@ class ReviewScreen(FindingActions, VerdictActions, AttentionActions, RunScreen):
         *VerdictActions.BINDINGS,
         *FindingActions.BINDINGS,
         *AttentionActions.BINDINGS,
+        key("enter", "details", N_("Details"), N_("What is known around the review, in the place of the attention")),
         key("y", "copy", N_("Copy"), N_("Copy the review's text")),
         # Six keys at most at the bottom; the way to Evaluation stays a key.
         key("4", "run_screen('evaluation')", N_("Evaluation"), N_("Scores and confusion matrix")),
@@ -462,6 +463,10 @@ class ReviewScreen(FindingActions, VerdictActions, AttentionActions, RunScreen):
         if self.session is not None and self._opened is not None and self._opened.model is not None:
             self.nsmc.inspector.prefetch(self._opened.model, self.session.neighbours(), self._opened.max_length)
 
+    def action_details(self) -> None:
+        """What is known around the review, in the place of the attention; again: back."""
+        self.toggle_class("-details")
+
     def action_copy(self) -> None:
         """The review's text to the clipboard of the terminal (OSC 52), as it is in the data."""
         review = self.session.current if self.session is not None else None
@@ -475,6 +480,11 @@ class ReviewScreen(FindingActions, VerdictActions, AttentionActions, RunScreen):
         offered = self.offers_attention(action)
         if offered is not None:
             return offered
+        if action == "details":
+            # Where there is room it is in view already.
+            around = bool(self.query_one("#context").children)
+            beside = self.has_class("-medium") or self.has_class("-reading")
+            return around and not nothing and beside
         if action in ("step", "copy", *review_verdicts.ACTIONS):
             return not nothing or (action in ("undo", "redo") and self.session is not None)
         finding = self.offers_finding(action)

@@ -25,6 +25,7 @@ from tui.colour_depth import ascii_of
 from tui.heat_scale import HeatScale, colour, scale_of
 from tui.keymap import key, localise
 from tui.widgets.top_bar import fit
+from tui.widgets.virtual_size import set_virtual_size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -172,9 +173,9 @@ class HeatMap(ScrollView, can_focus=True):
         self._title_width = max((cell_len(title) for title in self._row_titles), default=0) + 1 if count else 0
         self._column_titles = [syllables(label, HEAD_ROWS) for label in self.labels]
         if count:
-            self.virtual_size = Size(self._title_width + CELL * count, self._head + count)
+            set_virtual_size(self, Size(self._title_width + CELL * count, self._head + count))
         else:
-            self.virtual_size = Size(0, 0)
+            set_virtual_size(self, Size(0, 0))
         self.refresh()
 
     def on_resize(self, event: events.Resize) -> None:

@@ -15,10 +15,10 @@ from tui.heat_scale import colour
 
 
 class ReviewAbout(Widget):
-    """One thing a line, or all in one line where there is only one."""
+    """One thing a line, or all in one line where there is only one. Of a fixed height: another review moves nothing."""
 
     DEFAULT_CSS = """
-    ReviewAbout { height: auto; }
+    ReviewAbout { height: 4; }
     """
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -32,14 +32,14 @@ class ReviewAbout(Widget):
         """Another review is in view, of which nothing is held."""
         self._slices = slices_of(document)
         self._opinion, self._others = Opinion(), []
-        self.refresh(layout=True)
+        self.refresh()
 
     def show_opinions(self, shown: Opinion, opinions: Sequence[Opinion], me: str) -> None:
         """Show what counts; `opinions` are those of all reviewers, `me` is the one at the keys."""
         self._opinion = shown
         self._others = [opinion for opinion in opinions if opinion.by != shown.by and opinion.says() != shown.says()]
         self._me = me
-        self.refresh(layout=True)
+        self.refresh()
 
     def lines(self) -> list[Text]:
         """The lines, the most telling first."""

@@ -46,6 +46,7 @@ class ReviewDetail(Container):
             yield strip
             yield ProbBar(id="probabilities")
             yield ReviewAbout(id="about")
+            yield Vertical(id="context")
         yield AttentionPane(strip, id="attention")
 
     @property

@@ -25,9 +25,11 @@ from tui.heat_scale import colour
 from tui.keymap import key, localise
 from tui.review_session import ReviewSession
 from tui.widgets.top_bar import fit
+from tui.widgets.virtual_size import set_virtual_size
 
 # Emoji sequences and NFD take several code points a cell; more than this many need not be looked at.
 CODE_POINTS_A_CELL = 8
+KEPT_LINES = 500
 
 
 @dataclass(frozen=True)
@@ -121,12 +123,15 @@ class ReviewList(ScrollView, can_focus=True):
         localise(self)
         self._session: ReviewSession | None = None
         self._columns = columns("all")
+        # Scrolling by a line draws one line, not the screen.
+        self._drawn: dict[tuple[object, ...], Strip] = {}
 
     def show(self, session: ReviewSession) -> None:
         """Show the queue of `session` with its place."""
         self._session = session
         self._columns = columns(session.kind)
-        self.virtual_size = Size(self.scrollable_content_region.width, len(session))
+        self._drawn.clear()
+        set_virtual_size(self, Size(self.scrollable_content_region.width, len(session)))
         self.set_reactive(ReviewList.cursor, session.position)
         self._scroll_to_cursor()
         self.refresh()
@@ -134,7 +139,7 @@ class ReviewList(ScrollView, can_focus=True):
     def on_resize(self, event: events.Resize) -> None:
         """Fit the lines to the new width."""
         count = len(self._session) if self._session is not None else 0
-        self.virtual_size = Size(self.scrollable_content_region.width, count)
+        set_virtual_size(self, Size(self.scrollable_content_region.width, count))
         self._scroll_to_cursor()
         self.refresh()
 
@@ -205,11 +210,24 @@ class ReviewList(ScrollView, can_focus=True):
         chosen = position == self.cursor
         if chosen:
             base += self.get_component_rich_style("review-list--cursor")
+        opinion = session.log.shown(session.review_id(row)) if session.log is not None else Opinion()
+        sign, marked = verdict_sign(opinion), row in session.marked
+        look = (row, chosen, width, base, sign, marked, int(session.pred[row]), self.app.theme, self._columns)
+        strip = self._drawn.get(look)
+        if strip is None:
+            if len(self._drawn) > KEPT_LINES:
+                self._drawn.clear()
+            strip = self._drawn[look] = self._line(session, row, chosen, width, base, sign, marked)
+        return strip
+
+    def _line(
+        self, session: ReviewSession, row: int, chosen: bool, width: int, base: Style, sign: str, marked: bool
+    ) -> Strip:
         widths = self._columns
         quiet = Style() if chosen else Style(color=colour(self.app, "secondary"))
         segments = [
             Segment("▌" if chosen else " ", Style(color=colour(self.app, "accent")) if chosen else Style()),
-            Segment("•" if row in session.marked else " ", Style(color=colour(self.app, "accent"))),
+            Segment("•" if marked else " ", Style(color=colour(self.app, "accent"))),
             Segment(right(f"{session.loss[row]:.2f}", widths.loss) + "  "),
             Segment(right(f"{session.prob_1[row]:.3f}", widths.prob) + "  ", quiet),
         ]
@@ -217,11 +235,7 @@ class ReviewList(ScrollView, can_focus=True):
             kind = (("TN", "FP"), ("FN", "TP"))[int(session.label[row])][int(session.pred[row])]
             tone = colour(self.app, "positive" if session.pred[row] else "negative")
             segments.append(Segment(kind + "  ", Style(color=tone)))
-        if session.log is not None:
-            sign = verdict_sign(session.log.shown(session.review_id(row)))
-            segments.append(Segment(sign + " " * (widths.verdict - cell_len(sign) + 1), quiet + Style(bold=True)))
-        else:
-            segments.append(Segment(" " * (widths.verdict + 1)))
+        segments.append(Segment(sign + " " * (widths.verdict - cell_len(sign) + 1), quiet + Style(bold=True)))
         room = max(0, width - widths.before_text)
         text = fit(visible(session.document(row)[: room * CODE_POINTS_A_CELL]), room)
         segments.append(Segment(text))

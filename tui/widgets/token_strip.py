@@ -16,6 +16,7 @@ from textual.strip import Strip
 from core.text import clusters
 from tui.heat_scale import HeatScale, colour, scale_for, scale_of
 from tui.heat_view import Heat
+from tui.widgets.virtual_size import set_virtual_size
 
 CHIP = -1
 
@@ -128,7 +129,7 @@ class TokenStrip(ScrollView):
             return
         self._lines = wrap(self._with_chips(), width, self.text)
         total = len(self._lines) * self._pitch
-        self.virtual_size = Size(width, total)
+        set_virtual_size(self, Size(width, total))
         self.can_focus = total > self.scrollable_content_region.height
         self.refresh()
 
