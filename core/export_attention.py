@@ -24,13 +24,14 @@ if TYPE_CHECKING:
 class TokenWeights:
     """What a method other than attention gives each token (T numbers); `signed` where less than nothing has a meaning.
 
-    `method` names it for programs, `note` says in a sentence what has to be known to read it.
+    `method` names it for programs, `note` says in sentences what has to be known to read it, `short` in a few words.
     """
 
     method: str
     weights: NDArray[np.floating[Any]]
     signed: bool
     note: str = ""
+    short: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core import __version__, attention
+from core.attribution_methods import METHODS
 from core.export_attention import ReviewExport, readable
 from core.export_files import ExportError
 from core.i18n import gettext as _
@@ -107,6 +108,7 @@ def document(review: ReviewExport) -> dict[str, Any]:
         "probabilities": [float(value) for value in inspection.probabilities],
         "labels": list(names) if len(inspection.labels) == 2 else [visible(label) for label in inspection.labels],
         "cls": inspection.cls,
+        "pooled": inspection.mean_pooled,
         "layers": inspection.n_layers or 0,
         "heads": inspection.n_heads or 0,
         "attention": None,
@@ -149,10 +151,9 @@ def visible_one(character: str) -> str:
 
 
 def texts() -> dict[str, str]:
-    """What the page says, in the language in use."""
+    """What the page says, in the language in use; methods by their names."""
     return {
-        "attention": _("attention"),
-        "rollout": _("rollout"),
+        **{name: _(method.title) for name, method in METHODS.items()},
         "review": _("review"),
         "method": _("method"),
         "layer": _("layer"),
@@ -164,6 +165,7 @@ def texts() -> dict[str, str]:
         "through_all": _("through all layers"),
         "through_n": _("layers 0–{n}"),
         "from": _("from {token}"),
+        "from_all": _("mean of all tokens"),
         "units": _("by"),
         "words": _("word"),
         "tokens": _("token"),

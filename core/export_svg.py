@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from xml.sax.saxutils import escape, quoteattr
 
 from core import attention
+from core.attribution_methods import METHODS
 from core.export_attention import ReviewExport, readable
 from core.export_files import ExportError
 from core.i18n import gettext as _
@@ -138,11 +139,12 @@ def numbers(review: ReviewExport, view: View) -> Drawn:
         if view.special != "shown":
             row = np.where(np.asarray(flags, dtype=bool), 0.0, row)
         weights = np.asarray(attention.word_weights(row, places, len(units)), dtype=np.float64)
-        return Drawn(units, weights, None, found.signed, view.method, found.note)
+        return Drawn(units, weights, None, found.signed, describe(view), found.short)
     matrix = attention.weights_of(inspection, view.method, view.layer, view.head)
     if matrix is None:
         raise ExportError(_("there are no weights to export"), inspection.note)
-    row = np.asarray(attention.token_row(matrix, "cls", inspection.cls), dtype=np.float64)
+    query: Literal["mean", "cls"] = "mean" if inspection.mean_pooled else "cls"
+    row = np.asarray(attention.token_row(matrix, query, inspection.cls), dtype=np.float64)
     if view.special != "shown":
         row = np.asarray(attention.drop_special(row, flags, renormalise), dtype=np.float64)
         matrix = attention.drop_special(matrix, flags, renormalise)
@@ -152,8 +154,15 @@ def numbers(review: ReviewExport, view: View) -> Drawn:
         attention.word_matrix(matrix, places, len(units)),
         False,
         describe(view),
-        _("from {token}").format(token=visible(inspection.tokens[inspection.cls].text)) if inspection.tokens else "",
+        asking_token(inspection),
     )
+
+
+def asking_token(inspection: Inspection) -> str:
+    """Whose row of the attention is drawn, in words."""
+    if inspection.mean_pooled:
+        return _("mean of all tokens")
+    return _("from {token}").format(token=visible(inspection.tokens[inspection.cls].text)) if inspection.tokens else ""
 
 
 def describe(view: View) -> str:
@@ -162,7 +171,7 @@ def describe(view: View) -> str:
         last = _("through all layers") if view.layer is None else _("layers 0–{n}").format(n=view.layer)
         return f"{_('rollout')} · {last}"
     if view.method != "attention":
-        return view.method
+        return _(METHODS[view.method].title) if view.method in METHODS else view.method
     layer = _("mean") if view.layer is None else view.layer
     head = _("mean") if view.head is None else view.head
     return f"{_('attention')} · {_('layer {n}').format(n=layer)} · {_('head {n}').format(n=head)}"

@@ -49,6 +49,8 @@ OPS = {
     "head_stats": "core.attribution_ops:head_stats",
     "knock_out": "core.attribution_ops:knock_out",
     "flip": "core.attribution_ops:flip",
+    "neighbours": "core.neighbour_ops:neighbours",
+    "neighbours_build": "core.neighbour_ops:neighbours_build",
 }
 """Name of each op and the function that answers it."""
 

@@ -151,6 +151,16 @@ class TrainReviews:
         found = self._table.slice(row, 1).to_pylist()[0]
         return TrainReview(row, found["id"], found["document"], found["label"], similarity)
 
+    def documents(self, rows: Any) -> list[str]:
+        """The texts of `rows`."""
+        import numpy as np
+
+        return [str(text) for text in self._table.column("document").take(np.asarray(rows)).to_pylist()]
+
+    def lengths(self) -> NDArray[np.int32]:
+        """About how long each review is: its three-character pieces, which are made of its characters."""
+        return self._sizes
+
     def alike(self, text: str, limit: int = 5, exclude_id: str | None = None) -> Alike:
         """What train has of `text`: the same, and up to `limit` nearly the same reviews (a few milliseconds).
 

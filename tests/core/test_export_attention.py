@@ -23,8 +23,11 @@ from core.export_attention import ReviewExport, TokenWeights, bertviz_script, np
 from core.export_files import ExportError, safe_name, write
 from core.export_html import page
 from core.export_png import BROWSER_OPTIONS, BROWSERS, converter, png
+from core.export_review import EXTRA, render, save
 from core.export_svg import LARGEST_MAP, View, cells, svg
 from core.i18n import set_language
+from core.predictions import Predictions
+from tests.conftest import run_cli
 from tests.tui.review_helpers import NASTY, inspection_of
 
 EVIL = "</script><script>document.title = 'pwned'</script><img src=x onerror=\"document.title = 'pwned'\">"
@@ -301,3 +304,53 @@ def test_an_id_becomes_a_file_name_of_its_own() -> None:
         assert "/" not in made
         assert not made.startswith(".")
         assert len(made) < 100
+
+
+# -- from the command line -----------------------------------------------------------------------------------------
+
+
+def test_attention_writes_files(finished_run: Path, tmp_path: Path) -> None:
+    predictions = Predictions(finished_run)
+    row = predictions.row(int(predictions.select("all")[0]))
+    kinds = ("html", "svg", "csv", "npz")
+    options = [part for kind in kinds for part in (f"--{kind}", str(tmp_path / f"a.{kind}"))]
+    arguments = ("attention", str(finished_run), "--id", row.id, "--method", "integrated_gradients")
+    done = run_cli(*arguments, *options, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"files": [str(tmp_path / f"a.{kind}") for kind in kinds]}
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as found:
+        methods = {name for name in found.files if name.startswith("method_")}
+        assert methods == {f"method_{name}" for name in EXTRA}
+        assert found["attention"].shape[-1] == len(found["tokens"])
+        # Positive speaks for 긍정, whatever the answer was.
+        gradients = found["method_integrated_gradients"]
+    with (tmp_path / "a.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(one["weight"]) for one in rows] == pytest.approx(gradients.tolist(), rel=1e-6)
+    explained = run_cli(*arguments, "--target", "1", "--json")
+    assert json.loads(explained.stdout)["weights"] == pytest.approx(gradients.tolist(), abs=1e-6)
+    page_text = (tmp_path / "a.html").read_text(encoding="utf-8")
+    data = re.search(r'id="data">(.*?)</script>', page_text, re.S)
+    assert data is not None
+    (shown,) = json.loads(data[1])
+    assert [method["method"] for method in shown["methods"]] == list(EXTRA)
+    assert shown["text"] == row.document
+    assert "integrated gradients" in (tmp_path / "a.svg").read_text(encoding="utf-8")
+    again = run_cli(*arguments, "--svg", str(tmp_path / "a.svg"))
+    assert again.returncode == 1
+    assert "exists" in again.stderr
+
+
+def test_a_picture_holds_one_review() -> None:
+    with pytest.raises(UsageError):
+        render("svg", [review(), review()], View())
+    assert render("html", [review(), review()], View()).startswith(b"<!DOCTYPE html>")
+
+
+def test_bertviz_brings_its_script_along(tmp_path: Path) -> None:
+    written = save("bertviz", tmp_path / "a.npz", [review()], View())
+    assert [path.name for path in written] == ["a.npz", "a-bertviz.py"]
+    (tmp_path / "a.npz").unlink()
+    with pytest.raises(ExportError, match=r"a-bertviz\.py exists"):
+        save("bertviz", tmp_path / "a.npz", [review()], View())
+    assert not (tmp_path / "a.npz").exists()

@@ -138,7 +138,7 @@ def test_killed_ten_times_it_is_the_same_run_bit_for_bit(uninterrupted: Path, tm
     kept = [dynamics.read(path) for path in (run_dir, uninterrupted)]
     assert kept[0] is not None
     assert kept[1] is not None
-    assert kept[0].steps.tolist() == kept[1].steps.tolist() == list(range(14, 181, 14))
+    assert kept[0].steps.tolist() == kept[1].steps.tolist() == [*range(14, 181, 14), 180]
     assert np.array_equal(kept[0].prob_1, kept[1].prob_1)
 
 

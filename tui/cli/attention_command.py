@@ -10,6 +10,7 @@ import click
 from core.attribution_methods import METHODS
 from core.errors import UsageError
 from core.i18n import gettext as _
+from tui.cli.attention_files import about_review, export_options, wants_files, write_files
 
 if TYPE_CHECKING:
     from core.inspector_answers import Attribution
@@ -30,6 +31,7 @@ MAPS = tuple(name for name, method in METHODS.items() if method.matrix)
 @click.option("--steps", type=int, default=32, show_default=True, help=_("Points of integrated gradients."))
 @click.option("--max-length", type=click.IntRange(min=4), default=None, help=_("Longest input in tokens."))
 @click.option("--json", "as_json", is_flag=True, help=_("One JSON document."))
+@export_options
 @click.pass_obj
 def attention(
     context: Context,
@@ -44,8 +46,9 @@ def attention(
     steps: int,
     max_length: int | None,
     as_json: bool,
+    **files: Any,
 ) -> int:
-    """Show attention or another method's weights for one review."""
+    """Show attention or another method's weights for one review, or write them to files."""
     from core.attention import answer_json, attribution_json
     from core.inspector_client import inspect_once
     from tui.cli.printing import print_json
@@ -56,6 +59,14 @@ def attention(
             _("--layer and --head belong to: {methods}").format(methods=", ".join(MAPS)),
         )
     directory, text, max_length = subject(context, target, review, text, split, max_length)
+    if wants_files(files):
+        about = about_review(context, target, review, split)
+        written = write_files(files, directory, text, max_length, about, method, label, layer, head)
+        if as_json:
+            print_json({"files": [str(path) for path in written]})
+        else:
+            print("\n".join(str(path) for path in written))
+        return 0
     if method in MAPS:
         document = answer_json(inspect_once(directory, text, max_length), method, layer, head)
     else:

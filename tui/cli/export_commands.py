@@ -103,7 +103,7 @@ def _chosen(run_dir: Path, split: str | None, kind: str, ids: tuple[str, ...], l
 
 def _asker(run_dir: Path, stack: ExitStack) -> Any:
     """Asks the run's model about reviews, through one inspector that ends with `stack`."""
-    from core.export_attention import ReviewExport
+    from core.export_review import EXTRA, answered, asking
     from core.inspector_client import inspector_session
     from tui.cli.review_commands import model_of, run_max_length
 
@@ -111,8 +111,8 @@ def _asker(run_dir: Path, stack: ExitStack) -> Any:
     session = stack.enter_context(inspector_session())
 
     def ask(review: Prediction) -> ReviewExport:
-        inspection = session.inspect(model, review.document, max_length)
-        return ReviewExport(inspection, review.id, review.label, review.loss, model=run_dir.name)
+        about = {"id": review.id, "label": review.label, "loss": review.loss, "model": run_dir.name}
+        return answered(asking(model, review.document, max_length, EXTRA, about=about), session.ask)
 
     return ask
 

@@ -1,0 +1,287 @@
+"""What many errors have in common: words under heat in FP against FN, heads that differ between right and wrong.
+
+Reviews are sampled, the inspector is asked about each (`asking`), and the answers are counted. Words are compared by
+the log-odds ratio with an informative Dirichlet prior (Monroe, Colaresi and Quinn 2008, "Fightin' Words", eq. 15 to
+22), which keeps rare words from looking decisive. Heads are compared by Cohen's d. Light: numpy only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core import inspector_questions as questions
+from core.inspector_answers import Attribution, HeadStats
+from core.inspector_protocol import Question, fingerprint
+from core.paths import cache_dir, write_atomically
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from core.predictions import Predictions
+
+VERSION = 1
+HOT = 3
+"""The words of a review that count as under heat: so many of highest weight."""
+
+PRIOR = 100.0
+"""Words that the prior is worth."""
+
+SHOWN_WORDS, SHOWN_HEADS = 20, 20
+KINDS = ("fp", "fn", "correct")
+
+_EDGES = re.compile(r"^[^\w]+|[^\w]+$")
+
+
+@dataclass(frozen=True)
+class WordPattern:
+    """A word: reviews of each kind that have it (`in_`), that have it under heat (`hot_`), and how decided it is.
+
+    log_odds: of being hot in FP against FN, z: the same in standard errors; positive means FP.
+    """
+
+    word: str
+    hot_fp: int
+    hot_fn: int
+    in_fp: int
+    in_fn: int
+    log_odds: float
+    z: float
+
+
+@dataclass(frozen=True)
+class HeadPattern:
+    """A number about a head: its means where the model is wrong and right, and Cohen's d between them with its 95%
+    interval (Hedges and Olkin 1985)."""
+
+    layer: int
+    head: int
+    stat: str
+    wrong: float
+    right: float
+    d: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Patterns:
+    """What was found. n: reviews asked about of each kind; method: whose weights are the heat; by: words or tokens."""
+
+    n: dict[str, int]
+    method: str
+    split: str
+    seed: int
+    words: tuple[WordPattern, ...]
+    tokens: tuple[WordPattern, ...]
+    heads: tuple[HeadPattern, ...]
+    compared: int = 0
+    note: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json` and the cache."""
+        return asdict(self)
+
+
+def from_dict(found: dict[str, Any]) -> Patterns:
+    """What `as_dict` made. Raises KeyError or TypeError for anything else."""
+    return Patterns(
+        **{
+            **found,
+            "words": tuple(WordPattern(**word) for word in found["words"]),
+            "tokens": tuple(WordPattern(**word) for word in found["tokens"]),
+            "heads": tuple(HeadPattern(**head) for head in found["heads"]),
+        }
+    )
+
+
+def sample(predictions: Predictions, each: int, seed: int = 0) -> dict[str, NDArray[np.int64]]:
+    """Rows of at most `each` FP, FN and correct reviews, by chance: the same for the same seed."""
+    import numpy as np
+
+    dice = np.random.default_rng(seed)
+    found = {}
+    for kind in KINDS:
+        rows = np.sort(predictions.select(kind, "id"))
+        found[kind] = rows if len(rows) <= each else np.sort(dice.choice(rows, each, replace=False))
+    return found
+
+
+@dataclass
+class Counting:
+    """Counts while the answers come in."""
+
+    hot: dict[str, Counter[str]] = field(default_factory=lambda: {kind: Counter() for kind in KINDS})
+    seen: dict[str, Counter[str]] = field(default_factory=lambda: {kind: Counter() for kind in KINDS})
+    hot_tokens: dict[str, Counter[str]] = field(default_factory=lambda: {kind: Counter() for kind in KINDS})
+    seen_tokens: dict[str, Counter[str]] = field(default_factory=lambda: {kind: Counter() for kind in KINDS})
+    stats: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: {"right": [], "wrong": []})
+    n: Counter[str] = field(default_factory=Counter)
+    note: str = ""
+
+    def add(self, kind: str, attribution: Attribution | None, stats: HeadStats | None) -> None:
+        """One review's answers."""
+        self.n[kind] += 1
+        if stats is not None and stats.values:
+            self.stats["right" if kind == "correct" else "wrong"].append(stats.values)
+        elif stats is not None:
+            self.note = stats.note
+        if attribution is None or attribution.words is None or attribution.tokens is None:
+            self.note = attribution.note if attribution is not None else self.note
+            return
+        inspection = attribution.inspection
+        words = [normal(word.text) for word in inspection.words]
+        self.seen[kind].update({word for word in words if word})
+        self.hot[kind].update(hottest(words, attribution.words))
+        tokens = ["" if token.special else normal(token.text) for token in inspection.tokens]
+        self.seen_tokens[kind].update({token for token in tokens if token})
+        self.hot_tokens[kind].update(hottest(tokens, attribution.tokens))
+
+    def result(self, method: str, split: str, seed: int) -> Patterns:
+        """What was found so far."""
+        words = compare_words(self.hot["fp"], self.hot["fn"], self.seen)
+        tokens = compare_words(self.hot_tokens["fp"], self.hot_tokens["fn"], self.seen_tokens)
+        heads = compare_heads(self.stats["wrong"], self.stats["right"])
+        n = {kind: self.n[kind] for kind in KINDS}
+        return Patterns(
+            n, method, split, seed, _ends(words), _ends(tokens), tuple(heads[:SHOWN_HEADS]), len(heads), self.note
+        )
+
+
+def normal(word: str) -> str:
+    """A word as it is counted: NFC, without case, without signs around it."""
+    return _EDGES.sub("", unicodedata.normalize("NFC", word).casefold())
+
+
+def hottest(words: Sequence[str], weights: Any) -> set[str]:
+    """The HOT different words of the highest weight above 0, signs and special tokens (empty) left out."""
+    found: list[str] = []
+    for place in sorted(range(len(words)), key=lambda place: -abs(float(weights[place]))):
+        if len(found) == HOT or abs(float(weights[place])) == 0:
+            break
+        if words[place] and words[place] not in found:
+            found.append(words[place])
+    return set(found)
+
+
+def compare_words(fp: Counter[str], fn: Counter[str], seen: dict[str, Counter[str]]) -> list[WordPattern]:
+    """All words that were ever hot, by z: the most FP first. The prior is how often each word occurs at all."""
+    background: Counter[str] = Counter()
+    for counts in seen.values():
+        background.update(counts)
+    total = max(1, sum(background.values()))
+    n_fp, n_fn = sum(fp.values()), sum(fn.values())
+    found = []
+    for word in sorted(set(fp) | set(fn)):
+        prior = PRIOR * max(1, background[word]) / total
+        rest = PRIOR - prior
+        a, b = fp[word] + prior, fn[word] + prior
+        log_odds = math.log(a / (n_fp - fp[word] + rest)) - math.log(b / (n_fn - fn[word] + rest))
+        z = log_odds / math.sqrt(1 / a + 1 / b)
+        found.append(WordPattern(word, fp[word], fn[word], seen["fp"][word], seen["fn"][word], log_odds, z))
+    return sorted(found, key=lambda pattern: -pattern.z)
+
+
+def _ends(words: list[WordPattern]) -> tuple[WordPattern, ...]:
+    """The words that are most FP and those that are most FN, each at most SHOWN_WORDS."""
+    fp = [word for word in words if word.z > 0][:SHOWN_WORDS]
+    fn = [word for word in reversed(words) if word.z < 0][:SHOWN_WORDS]
+    return (*fp, *fn)
+
+
+def compare_heads(wrong: list[dict[str, Any]], right: list[dict[str, Any]]) -> list[HeadPattern]:
+    """Every number about every head, the largest |d| first; none with fewer than two reviews on a side."""
+    import numpy as np
+
+    found: list[HeadPattern] = []
+    names = [name for name in (wrong[0] if wrong else {}) if right and name in right[0]]
+    for name in names:
+        sides = [np.stack([values[name] for values in side]) for side in (wrong, right)]
+        counts = [(~np.isnan(side)).sum(0) for side in sides]
+        n_wrong, n_right = counts
+        usable = (n_wrong > 1) & (n_right > 1)
+        for layer, head in zip(*np.nonzero(usable), strict=True):
+            one, other = (side[:, layer, head] for side in sides)
+            one, other = one[~np.isnan(one)], other[~np.isnan(other)]
+            spread = math.sqrt(
+                ((len(one) - 1) * one.var(ddof=1) + (len(other) - 1) * other.var(ddof=1)) / (len(one) + len(other) - 2)
+            )
+            d = float((one.mean() - other.mean()) / spread) if spread > 0 else 0.0
+            error = math.sqrt((len(one) + len(other)) / (len(one) * len(other)) + d * d / (2 * (len(one) + len(other))))
+            place = (int(layer), int(head), name, float(one.mean()), float(other.mean()))
+            found.append(HeadPattern(*place, d, d - 1.96 * error, d + 1.96 * error))
+    return sorted(found, key=lambda pattern: -abs(pattern.d))
+
+
+Step = tuple[int, int, Question[Any]]
+
+
+def asking(
+    model: Path, predictions: Predictions, max_length: int | None, each: int, method: str = "attention", seed: int = 0
+) -> Generator[Step, Any, Patterns]:
+    """Yields (done, total, question), takes each answer by `send`, returns the patterns.
+
+    `method` is one of `core.attribution_methods.METHODS`; of signed ones the magnitude is the heat.
+    """
+    rows = sample(predictions, each, seed)
+    total = sum(len(chosen) for chosen in rows.values())
+    counting, done = Counting(), 0
+    for kind in KINDS:
+        for row in rows[kind].tolist():
+            text = predictions.row(row).document
+            attribution = None
+            if kind != "correct":
+                attribution = yield done, total, bulk(questions.explain(model, text, max_length, method=method))
+            stats = yield done, total, bulk(questions.head_stats(model, text, max_length))
+            counting.add(kind, attribution[0] if attribution else None, stats[0])
+            done += 1
+    return counting.result(method, predictions.split, seed)
+
+
+def bulk(question: Question[Any]) -> Question[tuple[Any]]:
+    """`question` with its answer in a tuple, which no client keeps: hundreds would push out what is looked at."""
+    return Question({**question.request, "bulk": True}, lambda header, payload: (question.read(header, payload),))
+
+
+def answered(steps: Generator[Step, Any, Patterns], ask: Callable[[Step], Any]) -> Patterns:
+    """The patterns of `steps`, each answered by `ask`."""
+    answer: Any = None
+    while True:
+        try:
+            step = steps.send(answer)
+        except StopIteration as end:
+            found: Patterns = end.value
+            return found
+        answer = ask(step)
+
+
+def cache_file(
+    model: Path, predictions: Predictions, max_length: int | None, each: int, method: str, seed: int
+) -> Path:
+    """Where the patterns of this model on these predictions are kept."""
+    stat = predictions.path.stat()
+    parts = [VERSION, fingerprint(model), str(predictions.path), stat.st_mtime_ns, max_length, each, method, seed]
+    return cache_dir() / "patterns" / f"{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]}.json"
+
+
+def kept(path: Path) -> Patterns | None:
+    """The patterns in a file of the cache; None where there are none that can be read."""
+    try:
+        return from_dict(json.loads(path.read_bytes()))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def keep(path: Path, found: Patterns) -> None:
+    """Put patterns into the cache. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json.dumps(found.as_dict(), ensure_ascii=False))
