@@ -6,6 +6,7 @@ The thread is a daemon's: one that hangs in the file system keeps nobody from le
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,12 @@ from core.run_values import SETTING, Facts, Value, metric_names, sort_runs, valu
 from core.runs import Run
 
 INTERVAL = 1.0
+# A look at very many runs, or at a slow disk, comes less often: it may take a hundredth of the time, and a run whose
+# worker was killed is still told within ten seconds.
+SHARE = 0.01
+LONGEST_INTERVAL = 5.0
+# While nothing has changed a query is asked again at every so many looks, for what depends on the time or on configs.
+ASKED_AGAIN = 10
 SLICE = 0.2
 CONFIGS_FOR_NAMES = 50
 
@@ -173,6 +180,8 @@ class RunReader:
 
     def _work(self) -> None:
         last: Answer | None = None
+        before: Listing | None = None
+        looks = 0
         looked: Run | None = None
         failed = ""
         while not self._stopped:
@@ -183,6 +192,8 @@ class RunReader:
                 self._wake.wait()
                 self._wake.clear()
                 continue
+            begun = time.monotonic()
+            looks += 1
             try:
                 listing = self._index.refresh(SLICE)
                 failed = ""
@@ -193,17 +204,19 @@ class RunReader:
                 self._wake.wait(INTERVAL)
                 self._wake.clear()
                 continue
-            found = answer(listing, view, self._index, last.runs if last is not None else ())
-            if last is None or _differ(found, last):
-                self._send(RunsRead(found))
-            last = found
+            if last is None or view != last.view or listing != before or looks % ASKED_AGAIN == 0:
+                found = answer(listing, view, self._index, last.runs if last is not None else ())
+                if last is None or _differ(found, last):
+                    self._send(RunsRead(found))
+                last, before = found, listing
+            took = time.monotonic() - begun
             if names:
                 self._send(self._find_names(names, listing))
             if run is not None and run != looked:
                 looked = run
                 self._send(PreviewRead(run.id, preview(run)))
             if not listing.pending:
-                self._wake.wait(INTERVAL)
+                self._wake.wait(min(LONGEST_INTERVAL, max(INTERVAL, took / SHARE)))
             self._wake.clear()
 
     def _send(self, message: Message) -> None:
