@@ -44,6 +44,25 @@ def embeddings_as(loaded: LoadedModel, values: Any = None) -> Iterator[list[Any]
         handle.remove()
 
 
+def embedded(loaded: LoadedModel, inputs: Inputs) -> Any:
+    """The word embeddings of one text as they come out in a forward pass (1 × T or, padded by the model, more × size).
+
+    Raises NotImplementedError for a model that embeds in another place or order (BART, XLNet).
+    """
+    import torch
+
+    with torch.no_grad(), embeddings_as(loaded) as seen:
+        loaded.run([inputs])
+    return first(seen, len(inputs["input_ids"])).detach()
+
+
+def first(seen: list[Any], tokens: int) -> Any:
+    """The embeddings that `embeddings_as` saw of a text of so many tokens. Raises NotImplementedError as `embedded`."""
+    if not seen or seen[0].ndim != 3 or seen[0].shape[1] < tokens:
+        raise NotImplementedError
+    return seen[0]
+
+
 def score_of(loaded: LoadedModel, logits: Any, target: int, of: str) -> Any:
     """What is explained, one a row: the `logit` of class `target`, or its `probability`."""
     values = logits.float()
@@ -59,8 +78,10 @@ def gradient_x_input(loaded: LoadedModel, inputs: Inputs, target: int, of: str =
 
     with torch.enable_grad(), embeddings_as(loaded) as seen:
         score = score_of(loaded, loaded.run([inputs]).logits, target, of)
-        (gradient,) = torch.autograd.grad(score.sum(), seen[0])
-    weights: NDArray[np.float64] = (gradient * seen[0]).detach().sum(-1)[0].cpu().double().numpy()
+        tokens = len(inputs["input_ids"])
+        leaf = first(seen, tokens)
+        (gradient,) = torch.autograd.grad(score.sum(), leaf)
+    weights: NDArray[np.float64] = (gradient * leaf).detach().sum(-1)[0, :tokens].cpu().double().numpy()
     return weights
 
 
@@ -90,14 +111,13 @@ def integrated_gradients(
 
     inputs = subject.encoded.inputs
     ids = baseline_ids(loaded, subject)
-    table = loaded.model.get_input_embeddings()
-    with torch.no_grad():
-        # The module, not its weight: some embed through more than a table.
-        full = table(torch.tensor([inputs["input_ids"]], device=loaded.device))
-        base = torch.zeros_like(full) if ids is None else table(torch.tensor([ids], device=loaded.device))
-        if ids is None:
-            special = torch.tensor(subject.special, device=loaded.device)
-            base[:, special] = full[:, special]
+    # Seen in a forward pass, not looked up: Longformer pads before it embeds.
+    full = embedded(loaded, inputs)
+    if ids is None:
+        base = full.clone()
+        base[:, : len(inputs["input_ids"])][:, torch.tensor([not special for special in subject.special])] = 0
+    else:
+        base = embedded(loaded, {**inputs, "input_ids": ids})
     points, shares = np.polynomial.legendre.leggauss(steps)
     alphas = torch.tensor((points + 1) / 2, dtype=full.dtype, device=loaded.device)[:, None, None]
     weights = torch.tensor(shares / 2, dtype=full.dtype, device=loaded.device)[:, None, None]
@@ -117,7 +137,8 @@ def integrated_gradients(
     for values in (base, full):
         with torch.no_grad(), embeddings_as(loaded, values):
             ends.append(float(score_of(loaded, loaded.run([inputs]).logits, target, of)))
-    attribution: NDArray[np.float64] = ((full - base)[0].cpu().double() * total).sum(-1).numpy()
+    every = ((full - base)[0].cpu().double() * total).sum(-1).numpy()
+    attribution: NDArray[np.float64] = every[: len(inputs["input_ids"])]
     return attribution, float(attribution.sum() - (ends[1] - ends[0])), "zero" if ids is None else "pad"
 
 

@@ -6,6 +6,7 @@ Requests are those of `core.inspector_questions`, answers those of `core.inspect
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from core.attribution import Explainer, Options, Weights, explainer, subject_answer
@@ -201,7 +202,9 @@ def _explain_all(maker: Explainer, request: Request) -> list[Weights]:
     methods = [method_of(str(name)) for name in (METHODS if names is None else names)]
     # The pass that gives attention its gradient also gives attention and gradient × input.
     if any(method.attention and method.gradients for method in methods):
-        maker.gradients("logit")
+        # A model that it cannot be had of says so for each method.
+        with suppress(NotImplementedError):
+            maker.gradients("logit")
     options = Options(steps=request.get("steps") or Options.steps, layer=request.get("layer"), mode=request.get("mode"))
     return [
         maker.explain(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from core.attribution_gradients import embeddings_as, score_of
+from core.attribution_gradients import embeddings_as, first, score_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,8 +39,10 @@ def attention_gradients(loaded: LoadedModel, inputs: Inputs, target: int, of: st
         score = score_of(loaded, outputs.logits, target, of).sum()
         attention = capture(outputs)
         layers: tuple[Any, ...] = () if attention is None else tuple(outputs.attentions)
-        gradients = torch.autograd.grad(score, (seen[0], *layers), allow_unused=True)
-    embedded = (gradients[0] * seen[0]).detach().sum(-1)[0].cpu().double().numpy()
+        tokens = len(inputs["input_ids"])
+        leaf = first(seen, tokens)
+        gradients = torch.autograd.grad(score, (leaf, *layers), allow_unused=True)
+    embedded = (gradients[0] * leaf).detach().sum(-1)[0, :tokens].cpu().double().numpy()
     if attention is None or any(gradient is None for gradient in gradients[1:]):
         return AttentionGradients(attention, None, embedded)
     stacked = np.stack([gradient[0].float().cpu().numpy() for gradient in gradients[1:]])

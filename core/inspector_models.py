@@ -178,7 +178,7 @@ class LoadedModel:
 
         from core import attention as attentions
         from core.attribution_occlusion import mode_of, without
-        from core.knock_out import checked, heads_of, switched_off
+        from core.knock_out import without_heads
 
         subject = self.subject(text, max_length)
         inputs = subject.encoded.inputs
@@ -188,9 +188,7 @@ class LoadedModel:
                 raise UsageError(_("The text has no such word."))
             inputs = without(self, subject, masked, mode_of(self, "mask"))
         if knocked:
-            pairs, heads = checked(self, knocked), heads_of(self)
-            assert heads is not None
-            around = switched_off(heads, [pairs])
+            around = without_heads(self, inputs, knocked)
         note = ""
         if attention and self._attention_bytes(len(subject.encoded.tokens)) > attentions.MAX_BYTES:
             attention, note = False, _("The text is too long for its attention to be kept; the answer is without it.")

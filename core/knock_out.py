@@ -8,7 +8,7 @@ stay.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -50,10 +50,10 @@ class Heads:
         return len(self.modules)
 
 
-def heads_of(loaded: LoadedModel) -> Heads | None:
-    """The model's heads, None where they cannot be reached. The first call runs the model once."""
+def heads_of(loaded: LoadedModel, inputs: Inputs) -> Heads | None:
+    """The model's heads, None where they cannot be reached. The first call runs the model once, on `inputs`."""
     if "heads" not in loaded.memo:
-        loaded.memo["heads"] = _find(loaded)
+        loaded.memo["heads"] = _find(loaded, inputs)
     found: Heads | None = loaded.memo["heads"]
     return found
 
@@ -63,7 +63,7 @@ def unavailable(loaded: LoadedModel) -> str:
     return _("Heads of models of type {type} cannot be switched off here.").format(type=loaded.model_type)
 
 
-def _find(loaded: LoadedModel) -> Heads | None:
+def _find(loaded: LoadedModel, inputs: Inputs) -> Heads | None:
     import torch
 
     n_heads = getattr(loaded.model.config, "num_attention_heads", None)
@@ -72,16 +72,16 @@ def _find(loaded: LoadedModel) -> Heads | None:
     called: list[Any] = []
     widths: list[int] = []
 
-    def note(module: Any, inputs: tuple[Any, ...]) -> None:
+    def note(module: Any, given: tuple[Any, ...]) -> None:
         called.append(module)
-        widths.append(inputs[0].shape[-1])
+        widths.append(given[0].shape[-1])
 
     found = [module for name, module in loaded.model.named_modules() if name.endswith(PROJECTIONS)]
     handles = [module.register_forward_pre_hook(note) for module in found]
     try:
         # Layers that share their weights (ALBERT) are one module: calls, not modules, are layers.
         with torch.inference_mode():
-            loaded.run([loaded.subject("영화", None).encoded.inputs])
+            loaded.run([inputs])
     finally:
         for handle in handles:
             handle.remove()
@@ -122,9 +122,14 @@ def switched_off(heads: Heads, rows: Sequence[Iterable[Head]]) -> Iterator[None]
             handle.remove()
 
 
-def checked(loaded: LoadedModel, knocked: Iterable[Sequence[int | None]]) -> list[Head]:
-    """`knocked` as pairs that the model has. Raises UsageError for others, and where no head can be switched off."""
-    heads = heads_of(loaded)
+def without_heads(
+    loaded: LoadedModel, inputs: Inputs, knocked: Iterable[Sequence[int | None]]
+) -> AbstractContextManager[None]:
+    """Inside, the model works without the (layer, head) pairs `knocked`.
+
+    Raises UsageError for pairs that it does not have, and where no head can be switched off.
+    """
+    heads = heads_of(loaded, inputs)
     if heads is None:
         raise UsageError(unavailable(loaded))
     pairs: list[Head] = []
@@ -137,7 +142,7 @@ def checked(loaded: LoadedModel, knocked: Iterable[Sequence[int | None]]) -> lis
                 ),
             )
         pairs.append((layer, head))
-    return pairs
+    return switched_off(heads, [pairs])
 
 
 def knock_out(
@@ -149,7 +154,7 @@ def knock_out(
     """
     from core.inspector_batches import predict, probabilities
 
-    heads = heads_of(loaded)
+    heads = heads_of(loaded, inputs)
     if heads is None:
         return None
     variants: list[Head] = [(layer, None) for layer in range(heads.n_layers)]

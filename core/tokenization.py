@@ -167,7 +167,7 @@ def window(tokenizer: Any, model: Any, requested: int | None = None) -> int | No
     positions = getattr(config, "max_position_embeddings", None)
     for name, module in model.named_modules():
         padding = getattr(module, "padding_idx", None)
-        if name.endswith("position_embeddings") and isinstance(padding, int):
+        if name.endswith("position_embeddings") and isinstance(padding, int) and hasattr(module, "num_embeddings"):
             positions = module.num_embeddings - padding - 1
     limits.append(positions)
     # XLNet and Funnel say "no limit" with -1 or a huge number.

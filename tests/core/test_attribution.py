@@ -218,6 +218,42 @@ def test_attention_and_rollout_are_rows(saved: Path, ask: Asker) -> None:
     np.testing.assert_allclose(got.tokens, joint[0].numpy(), **CLOSE)
 
 
+def test_model_that_pads_its_input_itself(tmp_path: Path, ask: Asker) -> None:
+    path = save_model(tmp_path / "longformer", "longformer")
+    for name, method in METHODS.items():
+        got = ask(questions.explain(path, TEXT, method=name, target=1, steps=400))
+        assert (got.tokens is None) == method.attention
+        assert got.tokens is None or len(got.tokens) == len(got.inspection.tokens)
+        if got.gap is not None:
+            assert abs(got.gap) < 0.1 * np.abs(got.tokens).sum()
+    peer = Peer(path)
+    seen: list[Any] = []
+
+    def keep(_module: Any, _inputs: Any, output: Any) -> None:
+        output.retain_grad()
+        seen.append(output)
+
+    peer.model.get_input_embeddings().register_forward_hook(keep)
+    peer.model(**peer.inputs).logits[0, 1].backward()
+    wanted = (seen[0] * seen[0].grad).sum(-1)[0].detach().numpy()
+    got = ask(questions.explain(path, TEXT, method="gradient_x_input", target=1))
+    assert len(wanted) > len(got.tokens)
+    np.testing.assert_allclose(got.tokens, wanted[: len(got.tokens)], **CLOSE)
+
+
+def test_model_that_embeds_in_another_order(tmp_path: Path, ask: Asker) -> None:
+    path = save_model(tmp_path / "xlnet", "xlnet")
+    for name in ("gradient_x_input", "integrated_gradients"):
+        got = ask(questions.explain(path, TEXT, method=name))
+        assert got.tokens is None
+        assert "xlnet" in got.note
+    both = ask(questions.agreement(path, TEXT))
+    assert "occlusion" in both.methods
+    heads = ask(questions.head_stats(path, TEXT))
+    assert "gradient" not in heads.values
+    assert heads.values or heads.note
+
+
 @pytest.mark.parametrize("kind", ["fnet", "funnel"])
 def test_model_without_plain_attention(tmp_path: Path, ask: Asker, kind: str) -> None:
     path = save_model(tmp_path / kind, kind)

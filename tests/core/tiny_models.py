@@ -177,6 +177,14 @@ def save_model(directory: Path, kind: str, tokenizer: Any = None, **overrides: A
         sizes |= {"block_sizes": [1, 1], "d_model": 32, "n_head": 4, "d_head": 8, "d_inner": 64}
         for name in ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"):
             del sizes[name]
+    if kind == "longformer":
+        # Pads every text to whole windows before it embeds.
+        sizes["attention_window"] = 16
+    if kind == "xlnet":
+        sizes |= {"d_model": 32, "n_layer": 2, "n_head": 4, "d_inner": 64}
+        for name in ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"):
+            del sizes[name]
+        del sizes["max_position_embeddings"], sizes["initializer_range"]
     if kind == "modernbert":
         sizes |= {"cls_token_id": tokenizer.cls_token_id, "sep_token_id": tokenizer.sep_token_id}
         sizes |= {"bos_token_id": tokenizer.cls_token_id, "eos_token_id": tokenizer.sep_token_id}
