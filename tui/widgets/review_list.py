@@ -11,7 +11,7 @@ from rich.style import Style
 from rich.text import Text
 from textual import events
 from textual.binding import BindingType
-from textual.geometry import Region, Size
+from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
@@ -151,10 +151,12 @@ class ReviewList(ScrollView, can_focus=True):
 
     def _scroll_to_cursor(self) -> None:
         height = self.scrollable_content_region.height
-        if height > 0:
-            # By force: whether a scrollbar is needed is not known yet when the queue has just been given.
-            region = Region(0, self.cursor, 1, 1)
-            self.scroll_to_region(region, animate=False, immediate=True, force=True, x_axis=False)
+        top = self.scroll_offset.y
+        if height > 0 and not top <= self.cursor < top + height:
+            # A step beyond the edge scrolls by two thirds: a list that moves with every key has to be drawn whole for
+            # every key. By force: whether a scrollbar is needed is not known yet when the queue was just given.
+            above = height // 3 if self.cursor >= top + height else 2 * height // 3
+            self.scroll_to(y=max(0, self.cursor - above), animate=False, immediate=True, force=True)
 
     def _choose(self, position: int) -> None:
         if self._session is None or not len(self._session):
