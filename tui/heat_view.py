@@ -31,6 +31,9 @@ LAST = -1
 
 HOTTEST = 3
 
+BYTE_SPACES = "ĠĊĉč "
+"""How byte-level vocabularies spell whitespace."""
+
 BY_WORD = ("occlusion",)
 """The methods that know words only."""
 
@@ -193,10 +196,10 @@ def heat_of(
     flags = np.asarray(inspection.special_mask, dtype=bool)
     units, places = _units(inspection, choice)
     matrix, row, special = _from_attention(inspection, choice, maps, flags)
-    weights = np.asarray(attention.word_weights(row, places, len(units)), dtype=np.float64)
-    between = (
-        attention.word_matrix(matrix, places, len(units)) if matrix is not None else np.zeros((0, 0), dtype=np.float32)
-    )
+    weights = _on_units(row, places, len(units))
+    between: NDArray[np.floating[Any]] = np.zeros((0, 0), dtype=np.float32)
+    if matrix is not None:
+        between = _between(matrix, places, len(units), choice.by_word)
     query, marked = "", tuple[int, ...]()
     if choice.attributed:
         weights, special = _from_attribution(inspection, choice, attribution, units, places, flags)
@@ -219,6 +222,34 @@ def heat_of(
         target=target,
         pending=choice.attributed and attribution is None,
     )
+
+
+def _between(
+    matrix: NDArray[np.floating[Any]], places: list[int | None], count: int, by_word: bool
+) -> NDArray[np.floating[Any]]:
+    """`matrix` (tokens × tokens) between units."""
+    kept = np.array([token for token, place in enumerate(places) if place is not None], dtype=np.int64)
+    inner = matrix if len(kept) == len(places) else matrix[np.ix_(kept, kept)]
+    if not by_word or not count:
+        # Each token is its own unit.
+        return inner
+    # `core.attention.word_matrix` without products of matrices, whose threads cost milliseconds beside a training
+    # run: units are numbered by their first token, so sorting brings the tokens of each together.
+    units = np.array([place for place in places if place is not None], dtype=np.int64)
+    order = np.argsort(units, kind="stable")
+    starts = np.searchsorted(units[order], np.arange(count))
+    sums = np.add.reduceat(np.add.reduceat(inner[order][:, order], starts, axis=1), starts, axis=0)
+    result: NDArray[np.floating[Any]] = sums / np.bincount(units, minlength=count)[:, None].astype(matrix.dtype)
+    return result
+
+
+def _on_units(row: NDArray[np.floating[Any]], places: list[int | None], count: int) -> NDArray[np.float64]:
+    """The sum of `row` (one weight a token) over each unit's tokens."""
+    kept = [(token, place) for token, place in enumerate(places) if place is not None]
+    if not kept:
+        return np.zeros(count)
+    tokens, units = zip(*kept, strict=True)
+    return np.bincount(units, weights=row[list(tokens)], minlength=count).astype(np.float64)
 
 
 def unit_tokens(inspection: Inspection, choice: HeatChoice, unit: int) -> tuple[int, ...]:
@@ -271,7 +302,7 @@ def _from_attribution(
         return result, 0.0
     total = float(np.abs(values).sum())
     special = float(np.abs(values[flags]).sum()) / total if total else 0.0
-    return np.asarray(attention.word_weights(values, places, len(units)), dtype=np.float64), special
+    return _on_units(values, places, len(units)), special
 
 
 def _cycle(number: int | None, step: int, count: int) -> int | None:
@@ -304,7 +335,7 @@ def _units(inspection: Inspection, choice: HeatChoice) -> tuple[tuple[Unit, ...]
         else:
             # Whitespace has no characters of its own, and a lone `▁` claims those of the piece after it.
             bare = token.start == token.end or token.piece == "▁"
-            label = visible(token.piece if bare else token.text) or "␣"
+            label = visible(token.piece if bare else token.text).strip(BYTE_SPACES) or "␣"
             units.append(Unit(label, token.start, token.end, False))
             places.append(len(units) - 1)
     return tuple(units), places

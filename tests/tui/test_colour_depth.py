@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from rich.color import ColorSystem
+from textual.app import App, ComposeResult
 
 from core.settings import load_settings
 from tests.tui.review_helpers import QuickInspector, app_on, make_run, until
@@ -13,6 +14,7 @@ from tui import colour_depth
 from tui.app import NsmcTuiApp
 from tui.colour_depth import ascii_of, depth_of, wanted_depth, wants_ascii
 from tui.screens.review import ReviewScreen
+from tui.widgets.prob_bar import ProbBar
 
 
 @pytest.fixture(autouse=True)
@@ -89,3 +91,21 @@ async def test_both_can_be_changed_while_it_runs_and_are_kept(tmp_path: Path, se
         commands["Number of colours"]()
         commands["Number of colours"]()
         await until(pilot, lambda: strip._pitch == 1 and depth_of(app) == "truecolor")
+
+
+@pytest.mark.parametrize("plain", [False, True])
+async def test_probabilities_are_drawn_without_block_characters_where_asked(plain: bool) -> None:
+    bar = ProbBar()
+
+    class BarApp(App[None]):
+        def compose(self) -> ComposeResult:
+            yield bar
+
+    app = BarApp()
+    colour_depth.set_ascii(app, plain)
+    async with app.run_test(size=(60, 4)):
+        bar.show((0.3, 0.7), label=0, pred=1)
+        text = bar.render().plain
+        assert text.isascii() == plain
+        assert [line.split()[0] for line in text.split("\n")] == ["negative", "positive"]
+        assert "0.700" in text

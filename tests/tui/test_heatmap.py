@@ -271,6 +271,20 @@ async def test_several_rows_can_be_marked_and_cells_have_digits() -> None:
         assert "".join(app.shown()).isascii()
 
 
+@pytest.mark.parametrize("special", SPECIAL)
+def test_maps_between_words_are_those_of_core(special: str) -> None:
+    inspection = inspection_of(TEXT, layers=3, heads=2)
+    heat = heat_of(inspection, HeatChoice(layer=2, head=1, special=special))
+    assert heat is not None
+    assert inspection.attention is not None
+    matrix = inspection.attention[2, 1]
+    if special != "shown":
+        matrix = attention.drop_special(matrix, inspection.special_mask, special == "renormalised")
+    expected = attention.word_matrix(matrix, inspection.token_words, len(inspection.words))
+    inner = [n for n, unit in enumerate(heat.units) if not unit.special]
+    np.testing.assert_allclose(heat.matrix[np.ix_(inner, inner)], expected, atol=1e-6)
+
+
 def test_asking_tokens_are_summed() -> None:
     inspection = inspection_of(TEXT)
     assert inspection.attention is not None

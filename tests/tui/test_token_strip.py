@@ -8,7 +8,10 @@ from rich.color import ColorSystem
 from textual.app import App, ComposeResult
 from textual.strip import Strip
 
+from core.inspector_client import inspector_session
+from core.inspector_protocol import Inspection
 from core.text import visible
+from tests.core.tiny_models import save_model
 from tests.tui.review_helpers import NASTY, inspection_of
 from tui.heat_view import HeatChoice, heat_of
 from tui.themes import DARK, LIGHT
@@ -141,3 +144,58 @@ async def test_a_long_text_scrolls_and_can_be_focused() -> None:
         app.strip.show("길다 " * 200)
         assert app.strip.can_focus
         assert app.strip.max_scroll_y > 0
+
+
+TRICKY = "굳ㅋㅋㅋ ㅠㅠ 👍🏽 " + "\u1112\u1161\u11ab\u1100\u1173\u11af 뷁뷁 최고!!"
+"""Jamo, an emoji with a skin tone, decomposed Hangul, a word that small vocabularies do not know."""
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Inspection]:
+    """`TRICKY` as models with tokenizers of the three kinds see it, by the real inspector."""
+    directory = tmp_path_factory.mktemp("models")
+    with inspector_session() as session:
+        return {
+            kind: session.inspect(save_model(directory / kind, kind), TRICKY)
+            for kind in ("bert", "xlm-roberta", "roberta")
+        }
+
+
+@pytest.mark.parametrize("kind", ["bert", "xlm-roberta", "roberta"])
+@pytest.mark.parametrize("by_word", [True, False])
+async def test_every_tokenizer_s_weights_are_on_the_right_characters(
+    loaded: dict[str, Inspection], kind: str, by_word: bool
+) -> None:
+    inspection = loaded[kind]
+    heat = heat_of(inspection, HeatChoice(words=by_word, special="shown"))
+    assert heat is not None
+    row = inspection.attention[-1].mean(axis=0)[inspection.cls]
+    for cell in cells_of(TRICKY):
+        if cell.display.isspace():
+            continue
+        over = [
+            n
+            for n, token in enumerate(inspection.tokens)
+            if not token.special
+            and (
+                inspection.words[token.word].start <= cell.start < inspection.words[token.word].end
+                if by_word and token.word is not None
+                else token.start <= cell.start < token.end
+            )
+        ]
+        # All of a grapheme has one heat: that of what the model read there.
+        assert heat.characters[cell.start : cell.end] == pytest.approx([row[over].sum()] * (cell.end - cell.start))
+    labels = [unit.label for unit in heat.units if not unit.special]
+    # Whatever the pieces are called in the vocabulary, one reads the text.
+    assert all("Ġ" not in label and "ì" not in label and "##" not in label for label in labels)
+    words = [visible(word) for word in TRICKY.split()]
+    assert set("".join(labels)) <= set("".join(words)) | set("▁␣")
+    if by_word:
+        assert labels == words
+    app = StripApp()
+    async with app.run_test(size=(80, 10)) as pilot:
+        app.strip.show(TRICKY)
+        app.strip.show_heat(heat)
+        await pilot.pause()
+        line = "".join(plain(strip) for strip in app.drawn())
+        assert all(word in line for word in words)

@@ -113,7 +113,7 @@ async def test_words_out_a_search_and_variants(run_copy: Path, size: tuple[int, 
         assert screen.drafts.current.text == text
         await until(pilot, lambda: screen.pane.attribution is not None)
         assert screen.pane.attribution.inspection.text == text
-        await pilot.press("ctrl+r", "R")
+        await pilot.press("ctrl+r", "U")
         assert not screen.drafts.changed
         # The search.
         await pilot.press("X")
@@ -142,8 +142,8 @@ async def test_typing_asks_once_and_drops_what_is_stale(run_copy: Path) -> None:
         await pilot.press("i")
         await until(pilot, lambda: isinstance(app.focused, TextEditor))
         # Letters are letters while one types.
-        await pilot.press("space", *"xmRq")
-        await until(pilot, lambda: screen.drafts.current.text.endswith(" xmRq"))
+        await pilot.press("space", *"xmUq")
+        await until(pilot, lambda: screen.drafts.current.text.endswith(" xmUq"))
         stale = Draft(screen.drafts.current.text[:-1])
         screen.post_message(WhatIfScreen.Answered(stale, screen.subject.inspection))
         await pilot.pause()

@@ -13,6 +13,7 @@ from textual import events, on, work
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
+from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Static
 
@@ -38,6 +39,8 @@ FACES = ("maps", *STATS, "knock_out")
 """What the grid can show of each head."""
 
 DEBOUNCE = 0.1
+RESTING = 0.08
+"""Seconds on one head after which its map is drawn beside the grid."""
 
 
 class HeadGridScreen(BaseScreen):
@@ -58,7 +61,7 @@ class HeadGridScreen(BaseScreen):
             show=True,
         ),
         key("X", "switch_layer", N_("Layer off"), N_("Switch all heads of this layer off or on")),
-        key("R", "switch_on", N_("All on"), N_("Switch all heads on again")),
+        key("U", "switch_on", N_("All on"), N_("Switch all heads on again")),
         key("z", "special", N_("Special tokens"), N_("Small maps with special tokens, or without them"), show=True),
         key("v", "pin", N_("One scale"), N_("One colour scale for all small maps, or one for each")),
         key("q", "back", N_("Back"), N_("Back to the review")),
@@ -99,6 +102,7 @@ class HeadGridScreen(BaseScreen):
         self._special = choice.special == "shown"
         self._one_scale = False
         self._waiting = ""
+        self._resting: Timer | None = None
 
     def compose_body(self) -> Iterable[Widget]:
         """What is shown and its scale; the grid, and where there is room the chosen head; what is known of it."""
@@ -255,7 +259,10 @@ class HeadGridScreen(BaseScreen):
     @on(HeadGrid.Moved)
     def _moved(self) -> None:
         self._show_readout()
-        self._show_preview()
+        # While one goes through heads their large maps are not what one looks at.
+        if self._resting is not None:
+            self._resting.stop()
+        self._resting = self.set_timer(RESTING, self._show_preview)
 
     def _show_title(self) -> None:
         grid = self.query_one(HeadGrid)

@@ -17,35 +17,40 @@ from tui.widgets.heatmap import HeatMap
 if TYPE_CHECKING:
     from tui.review_session import ReviewSession
     from tui.screens.base import RunScreen as Base
+    from tui.screens.model_picker import Model
 else:
     # Textual merges the bindings of widgets' and screens' classes only, base first; the screen that mixes this in
     # puts the keys where it wants them.
     Base = object
 
-ACTIONS = ("layer", "head", "method", "special", "words", "grid", "links", "methods", "what_if", "pin", "target")
+ACTIONS = (
+    *("layer", "head", "method", "special", "words", "pin", "target"),
+    *("grid", "links", "methods", "what_if", "two_models"),
+)
 
 
 class AttentionActions(Base):
     """The part of the Review screen that acts on its attention pane."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        # One place in the footer for both: six keys at most.
+        # One place in the footer for all three: six keys at most.
         key(
             "l",
             "layer(1)",
-            N_("Layer, head"),
+            N_("Layer, head, all"),
             N_("Next layer; the mean comes after the last"),
             show=True,
-            display="l h",
+            display="l h o",
         ),
         key("L", "layer(-1)", N_("Layer back"), N_("Layer before")),
         key("h", "head(1)", N_("Head"), N_("Next head; the mean comes after the last")),
         key("H", "head(-1)", N_("Head back"), N_("Head before")),
         key("m", "method", N_("Method"), N_("Method of the heat on the text: attention, rollout, attributions")),
-        key("o", "grid", N_("Heads"), N_("All layers and heads at once"), show=True),
-        key("i", "what_if", N_("What if"), N_("Edit the review, take words out, and see the answer move"), show=True),
+        key("o", "grid", N_("Heads"), N_("All layers and heads at once")),
+        key("i", "what_if", N_("What if"), N_("Edit the review, take words out, and see the answer move")),
         key("T", "links", N_("Token to token"), N_("Where one token looks, and who looks at it")),
         key("M", "methods", N_("Methods"), N_("Does attention explain it? All methods side by side")),
+        key("C", "two_models", N_("Two models"), N_("The same review with another model, side by side")),
         key("z", "special", N_("Special tokens"), N_("Special tokens hidden, hidden and renormalised, shown")),
         key("w", "words", N_("Words or tokens"), N_("Heat by word or by token")),
         key("v", "pin", N_("Fixed scale"), N_("Hold the colour scale, or one for each map")),
@@ -53,6 +58,7 @@ class AttentionActions(Base):
     ]
 
     session: ReviewSession | None
+    _other_model: Model | None = None
 
     @property
     def attention(self) -> AttentionPane:
@@ -160,3 +166,25 @@ class AttentionActions(Base):
             self.nsmc.say(_("The model has not answered yet."))
             return
         self.app.push_screen(WhatIfScreen(subject, self.attention.choice, self.attention.choose))
+
+    def action_two_models(self) -> None:
+        """The same review with another model; which one is asked for once."""
+        from tui.screens.model_picker import ModelPicker
+
+        if self.subject is None:
+            self.nsmc.say(_("The model has not answered yet."))
+        elif self._other_model is None:
+            self.app.push_screen(ModelPicker(self.run_dir), self._compare_with)
+        else:
+            self._compare_with(self._other_model)
+
+    def _compare_with(self, model: Model | None) -> None:
+        from tui.screens.two_models import TwoModelsScreen
+
+        subject = self.subject
+        if model is not None and subject is not None:
+            self._remember_model(model)
+            self.app.push_screen(TwoModelsScreen(subject, self.attention.choice, model, self._remember_model))
+
+    def _remember_model(self, model: Model) -> None:
+        self._other_model = model

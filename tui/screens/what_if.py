@@ -49,7 +49,7 @@ class WhatIfScreen(BaseScreen):
         key("space", "mask", N_("Mask"), N_("Mask the word, or no longer"), show=True),
         key("u", "undo", N_("Undo"), N_("One step back")),
         key("ctrl+r", "redo", N_("Redo"), N_("One step forward again")),
-        key("R", "reset", N_("Original"), N_("Back to the review itself")),
+        key("U", "reset", N_("Original"), N_("Back to the review itself")),
         key("X", "flip", N_("Flip"), N_("Search the fewest words without which the answer is another one"), show=True),
         key("ctrl+s", "keep", N_("Keep variant"), N_("Keep this variant with the review"), show=True),
         key("m", "method", N_("Method"), N_("Method of the heat on the text: attention, rollout, attributions")),

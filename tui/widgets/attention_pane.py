@@ -50,6 +50,9 @@ class AttentionPane(Container):
     AttentionPane { height: 1fr; }
     """
 
+    class Drawn(Message):
+        """The heat is another one."""
+
     class Attributed(Message):
         """The inspector has answered for `inspection` and `method`: with an attribution, or an error."""
 
@@ -202,6 +205,7 @@ class AttentionPane(Container):
         self.strip.show_heat(heat, inspection.cut, self._pin("text " + choice.method, heat.top))
         self.query_one(WordBars).show(heat)
         self._show_legend()
+        self.post_message(self.Drawn())
         heat_map = self.query_one(HeatMap)
         if heat.matrix.size:
             heat_map.pinned = self._pin("map", float(heat.matrix.max()))

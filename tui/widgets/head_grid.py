@@ -13,7 +13,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import BindingType
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -124,10 +124,23 @@ class HeadGrid(ScrollView, can_focus=True):
         place = (max(0, min(layer, self.n_layers - 1)), max(0, min(head, self.n_heads - 1)))
         if place == self.cursor or not self.n_layers:
             return
-        self.cursor = place
-        self._follow_cursor()
-        self.refresh()
+        before, self.cursor = self.cursor, place
+        if self._follow_cursor():
+            self.refresh()
+        else:
+            # The outline of one head goes, that of another comes, and their numbers at the edges change.
+            width, height = self.room
+            self.refresh(
+                Region(0, 0, width, 1),
+                Region(0, 0, TITLE, height),
+                *(self._region(*head).intersection(Region(0, 1, width, height)) for head in (before, place)),
+            )
         self.post_message(self.Moved())
+
+    def _region(self, layer: int, head: int) -> Region:
+        """Where a head stands with its outline."""
+        (columns, lines), (x, y) = self._pitch, self.scroll_offset
+        return Region(TITLE + head * columns - x, 1 + layer * lines - y, columns + 1, lines + 1)
 
     def _show(self, layers: int, heads: int) -> None:
         self.n_layers, self.n_heads = layers, heads
@@ -170,9 +183,10 @@ class HeadGrid(ScrollView, can_focus=True):
         """The same at the bottom."""
         self._follow_cursor()
 
-    def _follow_cursor(self) -> None:
+    def _follow_cursor(self) -> bool:
+        """Scroll to where the chosen head is in view; whether that was necessary."""
         if not self.n_layers:
-            return
+            return False
         (columns, lines), (width, height) = self._pitch, self.room
         x, y = self.scroll_offset
         left, top = self.cursor[1] * columns, self.cursor[0] * lines
@@ -186,8 +200,10 @@ class HeadGrid(ScrollView, can_focus=True):
             x = left
         elif left + columns + 1 > x + width - TITLE:
             x = left + columns + 1 - width + TITLE
-        if (x, y) != tuple(self.scroll_offset):
-            self.scroll_to(max(0, x), max(0, y), animate=False, immediate=True, force=True)
+        if (x, y) == tuple(self.scroll_offset):
+            return False
+        self.scroll_to(max(0, x), max(0, y), animate=False, immediate=True, force=True)
+        return True
 
     # -- keys and mouse ----------------------------------------------------------------------------------------
 

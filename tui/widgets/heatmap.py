@@ -100,6 +100,7 @@ class HeatMap(ScrollView, can_focus=True):
         self._row_titles: list[str] = []
         self._column_titles: list[list[str]] = []
         self._title_width = 0
+        self._tallest = 1
         self._scale: HeatScale | None = None
         self._drawn: dict[int, Strip] = {}
         self._drawn_for: tuple[Any, ...] = ()
@@ -164,7 +165,7 @@ class HeatMap(ScrollView, can_focus=True):
         """Lines of column titles: one where lines are scarce."""
         if self.scrollable_content_region.height < 14:
             return 1
-        return max((sum(part != " " * CELL for part in title) for title in self._column_titles), default=1)
+        return self._tallest
 
     def _measure(self) -> None:
         self._drawn.clear()
@@ -172,6 +173,8 @@ class HeatMap(ScrollView, can_focus=True):
         self._row_titles = [fit(label, LABEL) for label in self.labels]
         self._title_width = max((cell_len(title) for title in self._row_titles), default=0) + 1 if count else 0
         self._column_titles = [syllables(label, HEAD_ROWS) for label in self.labels]
+        heights = (sum(part != " " * CELL for part in title) for title in self._column_titles)
+        self._tallest = max(heights, default=1)
         if count:
             set_virtual_size(self, Size(self._title_width + CELL * count, self._head + count))
         else:

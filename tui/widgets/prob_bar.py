@@ -9,6 +9,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from core.i18n import gettext as _
+from tui.colour_depth import ascii_of
 from tui.heat_scale import colour
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -65,18 +66,22 @@ class ProbBar(Widget):
     def _bar(self, value: float, width: int, tone: str) -> Text:
         """`width` cells; the threshold is a thin line across, named where there is room beside it."""
         value = min(1.0, max(0.0, value)) if value == value else 0.0
-        eighths = round(value * width * 8)
-        cells = "█" * (eighths // 8) + (EIGHTHS[eighths % 8] if eighths % 8 else "")
+        plain = ascii_of(self.app)
+        if plain:
+            cells, line = "#" * round(value * width), "|"
+        else:
+            eighths = round(value * width * 8)
+            cells, line = "█" * (eighths // 8) + (EIGHTHS[eighths % 8] if eighths % 8 else ""), "┊"
         cells = cells.ljust(width)[:width]
         bar = Text(cells, tone)
         place = min(width - 1, int(self.threshold * width))
         rule = colour(self.app, "secondary")
         if cells[place] == " ":
-            label = f"┊ {self.threshold:.2f}"
+            label = f"{line} {self.threshold:.2f}"
             rest = cells[place + 1 :]
-            shown = label if len(rest) >= len(label) else "┊"
+            shown = label if len(rest) >= len(label) else line
             bar = Text(cells[:place], tone) + Text(shown, rule) + Text(" " * (width - place - len(shown)))
         else:
             bar.stylize(Style(bgcolor=tone, color=colour(self.app, "background")), place, place + 1)
-            bar = bar[:place] + Text("┊", Style(bgcolor=tone, color=colour(self.app, "background"))) + bar[place + 1 :]
+            bar = bar[:place] + Text(line, Style(bgcolor=tone, color=colour(self.app, "background"))) + bar[place + 1 :]
         return bar
