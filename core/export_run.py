@@ -5,7 +5,6 @@ The directory is whole or not there; nothing that an export did not make is ever
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
@@ -17,11 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core import __version__, export_labels, export_rows, formats, metrics
+from core import __version__, export_cleanlab, export_labels, export_rows, formats, metrics
 from core.errors import NsmcTuiError, UsageError
 from core.export_files import ExportError, safe_name
+from core.export_folder import MANIFEST, cannot_write, check_target, digest, into_place, link_or_copy, umask
+from core.export_tables import review_rows, review_schema, verdict_rows, verdict_schema
 from core.i18n import gettext as _
-from core.predictions import COLUMNS, Prediction, Predictions
+from core.predictions import Prediction, Predictions
 from core.runs import CONFIG_FILE, load_run
 
 if TYPE_CHECKING:
@@ -35,9 +36,6 @@ PARTS = ("model", "tables", "errors", "verdicts", "labelstudio", "argilla", "cle
 USUAL = ("model", "tables", "errors", "verdicts", "labelstudio", "argilla", "cleanlab")
 """What is made when nothing is asked for: all that does not take a process with the model."""
 
-MANIFEST = "manifest.json"
-LINKED_FROM = 1 << 20
-"""Bytes from which a model's file is hard-linked where the disk allows it: weights, which nothing writes in place."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -83,70 +81,21 @@ def export_run(run_dir: Path, target: Path, request: Request, progress: Progress
     ExportError when `target` is there and may not be replaced, cannot be written, or there is nothing to export.
     """
     target = target.absolute()
-    _check_target(target, request.force)
+    check_target(target, request.force)
     try:
         temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     except OSError as error:
-        raise _cannot_write(target, error) from error
+        raise cannot_write(target, error) from error
     try:
         made = _Export(run_dir, temporary, request, progress or (lambda _name, _done, _total: None))
         manifest = made.run()
-        os.chmod(temporary, 0o777 & ~_umask())
-        _into_place(temporary, target)
+        os.chmod(temporary, 0o777 & ~umask())
+        into_place(temporary, target)
     except OSError as error:
-        raise _cannot_write(target, error) from error
+        raise cannot_write(target, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return manifest
-
-
-def _cannot_write(target: Path, error: OSError) -> ExportError:
-    return ExportError(
-        _("cannot write {path}: {reason}").format(path=target, reason=error.strerror or error),
-        _("Choose a directory that you can write to and that has room."),
-    )
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
-
-
-def _check_target(target: Path, force: bool) -> None:
-    if not target.parent.is_dir():
-        raise ExportError(
-            _("there is no directory {path}").format(path=target.parent), _("Make it first, or choose another.")
-        )
-    if not os.path.lexists(target):
-        return
-    if target.is_dir() and not target.is_symlink():
-        if not any(target.iterdir()):
-            return
-        if not (target / MANIFEST).is_file():
-            # Whatever else it is, it was not made by an export: nothing may take its place.
-            raise ExportError(
-                _("{path} is there and holds something else").format(path=target), _("Choose a directory of its own.")
-            )
-        if force:
-            return
-    raise ExportError(_("{path} exists").format(path=target), _("Choose another name, or replace it with --force."))
-
-
-def _into_place(temporary: Path, target: Path) -> None:
-    """Move the finished export to `target`; an older one that stands there is whole until the moment it goes."""
-    if target.exists():
-        aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
-        os.rename(target, aside / "old")
-        try:
-            os.rename(temporary, target)
-        except OSError:
-            os.rename(aside / "old", target)
-            raise
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
-    else:
-        os.rename(temporary, target)
 
 
 class _Export:
@@ -167,6 +116,8 @@ class _Export:
             "model": self._model,
             "tables": self._tables,
             "errors": self._errors,
+            "verdicts": self._verdicts,
+            "cleanlab": self._cleanlab,
             "labelstudio": self._label_studio,
             "argilla": self._argilla,
             "attention": self._attention,
@@ -211,6 +162,7 @@ class _Export:
             return
         rows = predictions.select("all", "loss") if self.request.rows is None else self.request.rows
         self.predictions = predictions
+        self.verdicts = verdict_rows(self.run_dir, predictions.split)
         self.reviews = [predictions.row(int(row)) for row in rows]
 
     # -- parts -------------------------------------------------------------------------------------------------
@@ -225,7 +177,7 @@ class _Export:
             if path.is_dir():
                 target.mkdir(exist_ok=True)
             elif path.is_file():
-                _link_or_copy(path, target)
+                link_or_copy(path, target)
         self.about["model/"] = _("the classifier and its tokenizer, as transformers loads them")
 
     def _tables(self) -> None:
@@ -282,20 +234,45 @@ class _Export:
 
     def _errors(self) -> None:
         assert self.predictions is not None
-        columns = (*COLUMNS, "kind")
-        rows = [{**review.as_dict(), "kind": review.kind} for review in self.reviews]
-        schema = self._schema()
+        rows = review_rows(self.reviews, self.verdicts)
+        schema = review_schema(self.predictions)
         for format_ in export_rows.FORMATS:
-            data = export_rows.encode(format_, columns, rows, excel=self.request.excel, schema=schema)
+            data = export_rows.encode(format_, schema.names, rows, excel=self.request.excel, schema=schema)
             about = _("the reviews, their labels and predictions") if format_ == "csv" else _("the same rows")
             self.write(f"errors.{format_}", data, about)
 
-    def _schema(self) -> Any:
-        import pyarrow as pa
+    def _verdicts(self) -> None:
+        """Every review of the split that somebody holds something of, whatever else was chosen."""
+        assert self.predictions is not None
+        if not self.verdicts:
+            raise ExportError(_("nobody has judged a review of {split}").format(split=self.predictions.split))
+        documents = dict(
+            zip(
+                self.predictions.table.column("id").to_pylist(),
+                self.predictions.table.column("document").to_pylist(),
+                strict=True,
+            )
+        )
+        rows = [{**row, "document": documents.get(row["id"], "")} for row in self.verdicts.values()]
+        schema = verdict_schema()
+        for format_ in export_rows.FORMATS:
+            data = export_rows.encode(format_, schema.names, rows, excel=self.request.excel, schema=schema)
+            self.write(f"verdicts.{format_}", data, _("verdicts") if format_ == "csv" else _("the same rows"))
+
+    def _cleanlab(self) -> None:
+        """All reviews of the split: cleanlab's thresholds are means over all of them."""
+        import numpy as np
 
         assert self.predictions is not None
-        fields = [self.predictions.table.schema.field(name) for name in COLUMNS]
-        return pa.schema([*fields, pa.field("kind", pa.string())])
+        predictions = self.predictions
+        probabilities = np.stack([predictions.column("prob_0"), predictions.column("prob_1")], axis=1)
+        ids = predictions.table.column("id").to_pylist()
+        rows = export_cleanlab.rows(ids, predictions.column("label"), probabilities)
+        about = _("cleanlab's columns for all reviews of the split")
+        self.write("cleanlab/issues.csv", export_rows.to_csv(export_cleanlab.COLUMNS, rows), about)
+        buffer = io.BytesIO()
+        np.save(buffer, probabilities)
+        self.write("cleanlab/pred_probs.npy", buffer.getvalue(), _("the probabilities, in the same order"))
 
     def _label_studio(self) -> None:
         data = export_labels.label_studio(self.reviews, self.run_dir.name, self.verdicts)
@@ -393,20 +370,3 @@ class _Export:
 def _line(text: str) -> str:
     """Foreign text inside Markdown, on one line."""
     return " ".join(text.split()).replace("|", "\\|").replace("`", "'").replace("<", "&lt;")
-
-
-def _link_or_copy(source: Path, target: Path) -> None:
-    if source.stat().st_size >= LINKED_FROM:
-        try:
-            os.link(source.resolve(), target)
-            return
-        except OSError:
-            # Another disk, or one without links.
-            pass
-    shutil.copy2(source, target)
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -14,10 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from core import export_labels, export_rows
+from core.confident import label_errors
 from core.errors import UsageError
 from core.export_files import ExportError
 from core.export_run import PARTS, USUAL, Request, export_run, parts_of
+from core.export_tables import write_rows
 from core.predictions import COLUMNS, Predictions
+from core.review_log import Opinion, ReviewLog
 from tests.conftest import run_cli
 from tests.tui.review_helpers import NASTY, make_run
 
@@ -47,7 +50,7 @@ def test_all_three_formats_hold_the_same_rows(run_dir: Path, tmp_path: Path) -> 
     wanted = documents(predictions)
     assert len(wanted) == 4
     table = pq.read_table(tmp_path / "out" / "errors.parquet")
-    assert table.column_names == [*COLUMNS, "kind"]
+    assert table.column_names == [*COLUMNS, "kind", "verdict", "new_label", "tags", "note"]
     assert table.schema.field("prob_1").type == predictions.table.schema.field("prob_1").type
     assert table.column("document").to_pylist() == wanted
     lines = (tmp_path / "out" / "errors.jsonl").read_text(encoding="utf-8").split("\n")
@@ -221,3 +224,65 @@ def test_from_the_command_line_with_attention(finished_run: Path, tmp_path: Path
     wrong = run_cli("export", str(finished_run), "--to", str(tmp_path / "x"), "--what", "everything")
     assert wrong.returncode == 2
     assert "labelstudio" in wrong.stderr
+
+
+def test_verdicts_and_cleanlab_columns(run_dir: Path, tmp_path: Path) -> None:
+    log = ReviewLog(run_dir, "test", by="kim")
+    log.keep([("1001", Opinion("label_wrong", 1, ("광고",), "=반어")), ("1003", Opinion("ambiguous"))])
+    manifest = export_run(run_dir, tmp_path / "out", Request(("errors", "verdicts", "cleanlab", "labelstudio")))
+    assert manifest["missing"] == {}
+    table = pq.read_table(tmp_path / "out" / "verdicts.parquet")
+    rows = {row["id"]: row for row in table.to_pylist()}
+    assert set(rows) == {"1001", "1003"}
+    assert rows["1001"]["new_label"] == 1
+    assert rows["1001"]["tags"] == ["광고"]
+    assert rows["1001"]["by"] == "kim"
+    assert rows["1003"]["document"] == "옳다"
+    lines = (tmp_path / "out" / "verdicts.jsonl").read_text(encoding="utf-8").splitlines()
+    assert {json.loads(line)["id"]: json.loads(line) for line in lines} == rows
+    with (tmp_path / "out" / "verdicts.csv").open(encoding="utf-8", newline="") as file:
+        assert {row["id"]: row["note"] for row in csv.DictReader(file)} == {"1001": "=반어", "1003": ""}
+    errors = {row["id"]: row for row in pq.read_table(tmp_path / "out" / "errors.parquet").to_pylist()}
+    assert errors["1001"]["verdict"] == "label_wrong"
+    assert errors["1002"]["verdict"] is None
+    predictions = Predictions(run_dir)
+    probabilities = np.load(tmp_path / "out" / "cleanlab" / "pred_probs.npy", allow_pickle=False)
+    assert np.allclose(probabilities.sum(1), 1)
+    with (tmp_path / "out" / "cleanlab" / "issues.csv").open(encoding="utf-8", newline="") as file:
+        issues = list(csv.DictReader(file))
+    assert [row["id"] for row in issues] == predictions.table.column("id").to_pylist()
+    for row, review in zip(issues, (predictions.row(n) for n in range(len(predictions))), strict=True):
+        assert float(row["label_score"]) == pytest.approx((review.prob_0, review.prob_1)[review.label])
+        assert int(row["given_label"]) == review.label
+        assert int(row["predicted_label"]) == review.pred
+        assert row["is_label_issue"] in ("true", "false")
+    flagged = [row["id"] for row in issues if row["is_label_issue"] == "true"]
+    chosen = label_errors(predictions.column("label"), probabilities)
+    assert flagged == [row["id"] for row, issue in zip(issues, chosen, strict=True) if issue]
+
+
+def test_a_run_without_verdicts_says_so(run_dir: Path, tmp_path: Path) -> None:
+    manifest = export_run(run_dir, tmp_path / "out", Request(("errors", "verdicts")))
+    assert list(manifest["missing"]) == ["verdicts"]
+
+
+def test_one_file_of_a_queue(run_dir: Path, tmp_path: Path) -> None:
+    predictions = Predictions(run_dir)
+    path = write_rows("csv", tmp_path / "queue.csv", predictions, [2, 0], run_dir)
+    with path.open(encoding="utf-8", newline="") as file:
+        assert [row["id"] for row in csv.DictReader(file)] == ["1002", "1000"]
+    with pytest.raises(ExportError, match="exists"):
+        write_rows("jsonl", path, predictions, [0], run_dir)
+    tasks = json.loads(write_rows("labelstudio", tmp_path / "a.json", predictions, [1], run_dir).read_bytes())
+    assert tasks[0]["data"]["id"] == "1001"
+
+
+def test_which_reviews_is_said_as_for_errors(run_dir: Path, tmp_path: Path) -> None:
+    done = run_cli(
+        "--runs", str(run_dir.parent), "export", "latest", "--to", str(tmp_path / "out"), "--what", "errors",
+        "--kind", "any", "--where", "loss<0.5",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert pq.read_table(tmp_path / "out" / "errors.parquet").column("id").to_pylist() == ["1003"]
+    wrong = run_cli("export", str(run_dir), "--to", str(tmp_path / "x"), "--where", "lose<0.5")
+    assert wrong.returncode == 2

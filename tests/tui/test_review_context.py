@@ -49,6 +49,7 @@ async def test_all_three_parts_come_by_themselves(finished_run: Path) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         pane = await opened(pilot, app, finished_run)
         pane.show_review(review.document, review.id, "dev")
+        await pilot.press("enter")
         await until(pilot, lambda: pane._built and "nearest" in pane._found, 120)
         text = screen_text(app)
         kept = dynamics.read(finished_run)
@@ -80,7 +81,6 @@ async def test_how_it_looks(tmp_path: Path, size: tuple[int, int], lang: str, sn
     app = NsmcTuiApp(tmp_path)
     async with app.run_test(size=size) as pilot:
         pane = await opened(pilot, app, tmp_path / "20260101-000000-none")
-        pane.building = False
         pane.show_review("본문", "1", "dev")
         token = pane._token
         await until(pilot, lambda: "alike" in pane._found)
@@ -101,7 +101,6 @@ async def test_the_same_text_in_train_is_shown_with_its_labels(finished_run: Pat
     app = NsmcTuiApp(finished_run.parent)
     async with app.run_test(size=(120, 40)) as pilot:
         pane = await opened(pilot, app, finished_run)
-        pane.action_toggle_building()
         pane.show_review(review.document + "  ", "nobody", "test")
         await until(pilot, lambda: "alike" in pane._found, 60)
         await until(pilot, lambda: "not evaluated during training" in screen_text(app))

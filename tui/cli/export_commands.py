@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from tui.cli import Context
 
 
+KINDS = ("all", "fp", "fn", "near", "sure", "suspect", "correct", "any")
+"""Kinds of reviews, as `errors` has them."""
+
+
 @click.command(help=_("Write a run's model, tables, errors and verdicts to a directory for others."))
 @click.argument("run")
 @click.option("--to", "target", metavar="DIR", required=True, type=click.Path(path_type=Path), help=_("Where to."))
@@ -26,7 +30,8 @@ if TYPE_CHECKING:
     help=_("model, tables, errors, verdicts, labelstudio, argilla, cleanlab, attention, or all."),
 )
 @click.option("--split", default=None, help=_("test (default) or dev."))
-@click.option("--kind", type=click.Choice(("fp", "fn", "all", "any")), default="all", show_default=True)
+@click.option("--kind", type=click.Choice(KINDS), default="all", help=_("Which reviews; the errors."))
+@click.option("--where", metavar="EXPR", default="", help=_("Only reviews that meet this, as in `errors --where`."))
 @click.option("--id", "ids", metavar="ID", multiple=True, help=_("Only these reviews."))
 @click.option("--limit", type=click.IntRange(min=1), default=None, help=_("At most so many reviews."))
 @click.option(
@@ -42,6 +47,7 @@ def export(
     what: tuple[str, ...],
     split: str | None,
     kind: str,
+    where: str,
     ids: tuple[str, ...],
     limit: int | None,
     excel: bool,
@@ -55,7 +61,7 @@ def export(
 
     run_dir = context.find(run)
     parts = parts_of(what)
-    rows, chosen = _chosen(run_dir, split, kind, ids, limit)
+    rows, chosen = _chosen(context, run_dir, split, kind, where, ids, limit)
 
     def progress(name: str, done: int, total: int) -> None:
         if not as_json:
@@ -85,19 +91,32 @@ def export(
     return 0
 
 
-def _chosen(run_dir: Path, split: str | None, kind: str, ids: tuple[str, ...], limit: int | None) -> tuple[Any, str]:
+def _chosen(
+    context: Context,
+    run_dir: Path,
+    split: str | None,
+    kind: str,
+    where: str,
+    ids: tuple[str, ...],
+    limit: int | None,
+) -> tuple[Any, str]:
     """Row numbers of the reviews asked for, and how they were chosen in words; None without predictions."""
     import numpy as np
 
     from core.predictions import Predictions, splits
+    from core.review_query import parse
+    from core.review_queue import ReviewTable
+    from core.review_scores import read_verdicts
 
+    query = parse(where)
     if not splits(run_dir):
         return None, ""
     predictions = Predictions(run_dir, split)
     if ids:
         return np.array([predictions.find_id(review) for review in ids]), _("chosen ones")
-    rows = predictions.select(kind, "loss")[:limit]
-    words = {"all": _("all errors"), "any": _("all reviews"), "fp": "FP", "fn": "FN"}[kind]
+    table = ReviewTable(predictions, read_verdicts(run_dir, predictions.split), find_run=context.find)
+    rows = table.queue(kind, query, "loss", 0)[:limit]
+    words = " ".join(part for part in (_("all errors") if kind == "all" else kind, where) if part)
     return rows, words if limit is None else _("{kind}, the {n} with the highest loss").format(kind=words, n=len(rows))
 
 

@@ -32,6 +32,7 @@ from tui.review_session import Opened, ReviewSession, kind_name, open_run, sort_
 from tui.screens import review_verdicts
 from tui.screens.base import RunScreen
 from tui.screens.review_attention import AttentionActions
+from tui.screens.review_beyond import BeyondActions
 from tui.screens.review_finding import FindingActions
 from tui.screens.review_verdicts import VerdictActions
 from tui.widgets.prompt_line import PromptLine
@@ -52,7 +53,7 @@ PLACE_DELAY = 0.7
 """Seconds at one place after which it is kept."""
 
 
-class ReviewScreen(FindingActions, VerdictActions, AttentionActions, RunScreen):
+class ReviewScreen(FindingActions, VerdictActions, AttentionActions, BeyondActions, RunScreen):
     """The queue of a run's reviews of one `kind` (see `core.review_queue`), their text, attention and verdicts.
 
     `kind` None goes on where one left off, else with the errors. `split` None is test, or what has predictions.
@@ -69,6 +70,7 @@ class ReviewScreen(FindingActions, VerdictActions, AttentionActions, RunScreen):
         *FindingActions.BINDINGS,
         *AttentionActions.BINDINGS,
         key("enter", "details", N_("Details"), N_("What is known around the review, in the place of the attention")),
+        *BeyondActions.BINDINGS,
         key("y", "copy", N_("Copy"), N_("Copy the review's text")),
         # Six keys at most at the bottom; the way to Evaluation stays a key.
         key("4", "run_screen('evaluation')", N_("Evaluation"), N_("Scores and confusion matrix")),
@@ -163,6 +165,7 @@ class ReviewScreen(FindingActions, VerdictActions, AttentionActions, RunScreen):
         runs = self.nsmc.runs_dir
         self.session = ReviewSession(opened.predictions, kind, opened.log, lambda name: find_run(runs, name), place)
         self._place = self.session.place
+        self.open_context(opened)
         self._warm()
         if self.session.stale:
             # A filter that takes a while: the queue without it would only be taken for the one with it.
@@ -378,7 +381,13 @@ class ReviewScreen(FindingActions, VerdictActions, AttentionActions, RunScreen):
         elif purpose == "search":
             self.close_prompt()
         else:
-            keep = {"tags": self.keep_tags, "note": self.keep_note, "relabel": self.write_relabelled}[purpose]
+            kept_by = {
+                "tags": self.keep_tags,
+                "note": self.keep_note,
+                "relabel": self.write_relabelled,
+                "export": self.write_export,
+            }
+            keep = kept_by[purpose]
             if await keep(text):
                 self.close_prompt()
 
@@ -410,6 +419,7 @@ class ReviewScreen(FindingActions, VerdictActions, AttentionActions, RunScreen):
             return
         self.detail.show_review(review, session.threshold)
         self._show_opinion()
+        self.show_context(review)
         self._cancel_question()
         assert self._opened is not None
         if self._opened.model is None:
@@ -487,6 +497,9 @@ class ReviewScreen(FindingActions, VerdictActions, AttentionActions, RunScreen):
             return around and not nothing and beside
         if action in ("step", "copy", *review_verdicts.ACTIONS):
             return not nothing or (action in ("undo", "redo") and self.session is not None)
+        beyond = self.offers_beyond(action)
+        if beyond is not None:
+            return beyond
         finding = self.offers_finding(action)
         if finding is not None:
             return finding

@@ -55,7 +55,8 @@ class Subject:
 class ReviewContext(VerticalScroll, can_focus=True):
     """What is known of the review in view beyond itself. `open_run` once, `show_review` for each review.
 
-    Nothing is asked while the pane is hidden. The vectors of train are made while it is shown and `building` is on.
+    Nothing is asked while the pane is hidden. The vectors of train are made while it is shown and `building` is on,
+    which is the user's choice: it takes the model minutes to hours.
     """
 
     DEFAULT_CSS = """
@@ -80,7 +81,7 @@ class ReviewContext(VerticalScroll, can_focus=True):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         localise(self)
-        self.building = True
+        self.building = False
         self._run_dir: Path | None = None
         self._model: Path | None = None
         self._max_length: int | None = None

@@ -18,6 +18,7 @@ from tui.heat_scale import colour
 from tui.widgets.attention_pane import AttentionPane
 from tui.widgets.prob_bar import ProbBar, class_names
 from tui.widgets.review_about import ReviewAbout
+from tui.widgets.review_context import ReviewContext
 from tui.widgets.spread_line import SpreadLine
 from tui.widgets.token_strip import TokenStrip
 
@@ -46,7 +47,8 @@ class ReviewDetail(Container):
             yield strip
             yield ProbBar(id="probabilities")
             yield ReviewAbout(id="about")
-            yield Vertical(id="context")
+            with Vertical(id="context"):
+                yield ReviewContext(id="around")
         yield AttentionPane(strip, id="attention")
 
     @property

@@ -1,0 +1,83 @@
+"""Reviews and verdicts as rows with the types of their columns, for the formats of `core.export_rows`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core import export_labels, export_rows
+from core.export_files import write
+from core.predictions import COLUMNS, Prediction, Predictions
+from core.review_scores import read_verdicts
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def verdict_rows(run_dir: Path, split: str) -> dict[str, dict[str, Any]]:
+    """For each review of `split` that somebody holds something of, what counts: `id, verdict, new_label, tags, note,
+    by, ts`."""
+    held = read_verdicts(run_dir, split).held()
+    return {
+        review: {
+            "id": review,
+            "verdict": opinion.verdict,
+            "new_label": opinion.new_label,
+            "tags": list(opinion.tags),
+            "note": opinion.note,
+            "by": opinion.by,
+            "ts": opinion.ts,
+        }
+        for review, opinion in held.items()
+    }
+
+
+def verdict_schema() -> Any:
+    """The columns of verdicts and their types."""
+    import pyarrow as pa
+
+    texts = [(name, pa.string()) for name in ("id", "document", "verdict")]
+    tags = ("tags", pa.list_(pa.string()))
+    return pa.schema(
+        [*texts, ("new_label", pa.int64()), tags, ("note", pa.string()), ("by", pa.string()), ("ts", pa.float64())]
+    )
+
+
+def review_rows(reviews: Sequence[Prediction], verdicts: export_labels.Verdicts) -> list[dict[str, Any]]:
+    """Reviews as rows: the columns of the predictions, `kind`, and the verdict that counts."""
+    empty: dict[str, Any] = {"verdict": None, "new_label": None, "tags": [], "note": ""}
+    return [
+        {
+            **review.as_dict(),
+            "kind": review.kind,
+            **{name: verdicts.get(review.id, empty)[name] for name in ("verdict", "new_label", "tags", "note")},
+        }
+        for review in reviews
+    ]
+
+
+def review_schema(predictions: Predictions) -> Any:
+    """The columns of `review_rows` and their types."""
+    import pyarrow as pa
+
+    fields = [predictions.table.schema.field(name) for name in COLUMNS]
+    added = [("kind", pa.string()), ("verdict", pa.string()), ("new_label", pa.int64())]
+    return pa.schema([*fields, *added, ("tags", pa.list_(pa.string())), ("note", pa.string())])
+
+
+def write_rows(
+    kind: str, path: Path, predictions: Predictions, rows: Sequence[int] | np.ndarray, run_dir: Path
+) -> Path:
+    """Write reviews (row numbers of the split, in order) to one file: a format of `export_rows.FORMATS`, or
+    `labelstudio` or `argilla`. Raises ExportError when it is there or cannot be written."""
+    reviews = [predictions.row(int(row)) for row in rows]
+    verdicts = verdict_rows(run_dir, predictions.split)
+    if kind == "labelstudio":
+        data = export_labels.label_studio(reviews, run_dir.name, verdicts)
+    elif kind == "argilla":
+        data = export_labels.argilla(reviews, run_dir.name, verdicts)
+    else:
+        schema = review_schema(predictions)
+        data = export_rows.encode(kind, schema.names, review_rows(reviews, verdicts), schema=schema)
+    return write(path, data)
