@@ -148,7 +148,8 @@ class AlertingApp(App[None]):
 
     @on(AlertsFound)
     def _alerts_found(self, event: AlertsFound) -> None:
-        self.alerts = [*self.alerts, *event.found][-KEPT:]
+        # What is only worth knowing stands in the run's log.
+        self.alerts = [*self.alerts, *(one for one in event.found if self._matters(one))][-KEPT:]
         fresh = [one for one in event.found if self._is_worth_telling(one)]
         for one in fresh[-MOST_TOASTS:]:
             self._toast(one)
@@ -164,9 +165,13 @@ class AlertingApp(App[None]):
     def _sends(self, one: RunAlert) -> bool:
         return self._desk is not None and self._desk.settings.sends(one.alert.level, one.alert.code)
 
+    @staticmethod
+    def _matters(one: RunAlert) -> bool:
+        return one.alert.level != "info" or one.alert.code in ENDINGS
+
     def _is_worth_telling(self, one: RunAlert) -> bool:
-        ending = self._sends(one) and one.alert.code in ENDINGS
-        if not self._is_new(one) or not (ending or one.alert.level != "info"):
+        ending = one.alert.code in ENDINGS
+        if not self._is_new(one) or not self._matters(one):
             return False
         # The screens of a run say how it ended by themselves.
         here = isinstance(self.screen, RunScreen) and self.screen.run_dir == one.path

@@ -43,6 +43,7 @@ TITLES = {
     "samples_per_second": N_("reviews per second"),
     "tokens_per_second": N_("tokens per second"),
     "padding": N_("share of padding"),
+    "loader_stall": N_("share of waiting for batches"),
     "rss": N_("memory of the worker"),
     "gpu_allocated": N_("GPU memory, allocated"),
     "gpu_reserved": N_("GPU memory, reserved"),

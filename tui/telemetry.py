@@ -21,7 +21,8 @@ from tui.machine_history import MachineHistory
 LOG_LINES = 500
 # Keys of an evaluation that say where it happened, not how it went.
 EVAL_PLACES = frozenset({"epoch", "step"})
-DEVICE_PLACES = frozenset({"v", "ts", "index"})
+# Of a machine's figures those that never change are nothing to draw.
+DEVICE_PLACES = frozenset({"v", "ts", "index", "cpus", "memory_total", "disk_total", "power_limit", "hidden"})
 
 
 @dataclass(frozen=True)

@@ -98,9 +98,11 @@ async def test_new_alerts_are_toasts_and_old_ones_are_not(tmp_path: Path, own_se
         assert not list(app._notifications)
         emit(first, "alert", time.time(), level="warning", code="disk", message=NASTY, hint="delete")
         emit(first, "alert", time.time(), level="info", code="x", message="only in the log", hint="")
-        await until(pilot, lambda: len(app.alerts) == 4)
-        await until(pilot, lambda: len(app._notifications) == 1)
-        (toast,) = app._notifications
+        emit(first, "run_finished", time.time(), state="stopped", metrics={})
+        await until(pilot, lambda: [one.alert.code for one in app.alerts[2:]] == ["disk", "stopped"])
+        await until(pilot, lambda: len(app._notifications) == 2)
+        toast, end = app._notifications
+        assert end.message == "first: the run has ended: stopped"
         assert toast.message == "first: [bold]x[/x] ␛]0;pwned␇\ndelete"
         assert toast.markup is False
 
