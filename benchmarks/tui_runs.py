@@ -6,6 +6,7 @@ import json
 import math
 import os
 import random
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -109,3 +110,13 @@ def write_live(path: Path, steps: int, *, before: int = 0, per_second: float = 3
                 live_status(path, step, steps)
                 told = now
             time.sleep(max(0.0, begun + (step - before) / per_second - time.time()))
+
+
+def main() -> None:
+    """`python benchmarks/tui_runs.py PATH STEPS BEFORE PER_SECOND SECONDS`: write a live run, alive as its worker."""
+    path, steps, before, per_second, seconds = sys.argv[1:6]
+    write_live(Path(path), int(steps), before=int(before), per_second=float(per_second), seconds=float(seconds))
+
+
+if __name__ == "__main__":
+    main()

@@ -8,9 +8,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from core import config_file, reporting
-from core.config import RunConfig
 from core.device import Nvml
 from core.errors import RunError
 from core.i18n import gettext as _
@@ -18,6 +17,10 @@ from core.i18n import language
 from core.paths import write_atomically
 from core.runs import CONFIG_FILE, create_run_dir, process_start, read_status, write_status
 
+if TYPE_CHECKING:
+    from core.config import RunConfig
+
+# Who only looks at runs reads the names of their files here: settings and their rules are imported by what starts one.
 LOG_FILE = "worker.log"
 CONTROL_FILE = "control.jsonl"
 BUSY_SPINS = "2000"
@@ -65,6 +68,8 @@ def create_run(config: RunConfig, runs: Path) -> Path:
 
     Raises RunError when the directory cannot be made, ConfigError for a reporter that is not installed.
     """
+    from core import config_file, reporting
+
     reporting.check(config)
     resolved = absolute(config)
     name = resolved.launch.name or default_name(resolved)
@@ -146,6 +151,8 @@ def start_worker(run_dir: Path, *extra: str) -> int:
 
     Closing the terminal, the app or the SSH connection does not reach it. Raises RunError when it cannot start.
     """
+    from core import config_file, reporting
+
     config = config_file.load(run_dir / CONFIG_FILE)
     for child in _children[:]:
         if child.poll() is not None:

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from operator import itemgetter
@@ -202,6 +203,8 @@ def _shared(path: Path, edges: list[int]) -> Iterator[Batch]:
         )
         for begin, stop in pairwise(edges)
     ]
+    for child in children:
+        _widen(child.stdout)
     waiting: list[queue.SimpleQueue[Batch | None]] = [queue.SimpleQueue() for _ in children]
 
     def collect(child: subprocess.Popen[bytes], box: queue.SimpleQueue[Batch | None]) -> None:
@@ -230,6 +233,15 @@ def _shared(path: Path, edges: list[int]) -> Iterator[Batch]:
             if child.poll() is None:
                 child.kill()
             child.wait()
+
+
+def _widen(pipe: IO[bytes] | None) -> None:
+    """Give a pipe more room where the system can: each read of it has to wait for the interpreter."""
+    import fcntl
+
+    if pipe is not None and hasattr(fcntl, "F_SETPIPE_SZ"):
+        with suppress(OSError):
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, CHUNK)
 
 
 def _send(batch: Batch, out: IO[bytes]) -> None:

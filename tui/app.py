@@ -31,6 +31,7 @@ from tui.keymap import key, localise, own_bindings
 from tui.machine import MachineReader
 from tui.screens.base import RunScreen
 from tui.screens.runs import RunsScreen
+from tui.terminal_output import frugal
 from tui.themes import THEMES
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ class NsmcTuiApp(AlertingApp):
         key("2", "new_run", N_("New run"), N_("Set up a new run")),
         key("ctrl+q", "quit", N_("Quit"), N_("Leave the app; runs go on")),
     ]
-    machine_line: reactive[str] = reactive("")
+    # Screens watch it; as a plain reactive of the app, each change would send the whole screen to the terminal.
+    machine_line: reactive[str] = reactive("", repaint=False)
 
     def __init__(
         self,
@@ -111,6 +113,15 @@ class NsmcTuiApp(AlertingApp):
         self.set_interval(MACHINE_INTERVAL, self._read_machine)
         self.set_timer(0.5, self._read_machine)
         self.call_after_refresh(self._started)
+
+    @property
+    def _background_screens(self) -> list[Screen[Any]]:
+        # Textual takes the screen below for visible even where an opaque one covers it, and then any change below sends
+        # the whole terminal again. Its name is private; textual is pinned, and a test watches what is sent at rest.
+        return [] if self.screen.styles.background.a == 1 else super()._background_screens
+
+    def _display(self, screen: Screen[Any], renderable: Any) -> None:
+        super()._display(screen, frugal(renderable))
 
     def _started(self) -> None:
         if not gc.isenabled():

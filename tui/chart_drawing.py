@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from tui.chart_model import Axis, Metric, axis_of, axis_text
 from tui.columns import Column
-from tui.plot import Frame, Plotter, Run, canvas_size
+from tui.plot import CURSOR, Frame, Plotter, Run, canvas_size
 from tui.raster import Window, braille, column_spans, letters, nice_bounds, nice_step
 from tui.series import Extremes, Smoothed, extremes
 from tui.telemetry import Telemetry
 
-LABEL, RAW, LINE, MARK, BEST, CURSOR = range(6)
+LABEL, RAW, LINE, MARK, BEST = range(5)
 # Line and raw line of run k among several are RUN + k and RUN_RAW + k.
 RUN, RUN_RAW = 10, 30
 EVALUATED, SAVED, BEST_SIGN = "o", "+", "*"
@@ -66,6 +67,7 @@ class Look:
 
 @dataclass(frozen=True)
 class _Line:
+    number: int
     source: Source
     column: Column
     axis: Axis
@@ -73,61 +75,95 @@ class _Line:
     smooth: Extremes | None
 
 
+@dataclass(frozen=True)
+class _Picture:
+    """A chart's cells without the cursor, and what surrounds them."""
+
+    frame: Frame
+    chars: np.ndarray
+    tones: np.ndarray
+
+
 class Chart:
-    """Draws a metric of one or several runs again and again."""
+    """Draws a metric of one or several runs again and again; what has not changed is not drawn anew."""
 
     def __init__(self, metric: Metric) -> None:
         self.metric = metric
         self._plotter = Plotter()
+        self._known: Any = None
+        self._picture: _Picture | None = None
+        self._cursor_at: float | None = None
+        self._drawing = Drawing([])
 
     def draw(self, sources: Sequence[Source], look: Look, width: int, height: int) -> Drawing:
         """The chart in `width` × `height` cells. Raises PlotError."""
         columns, rows = canvas_size(width, height)
         if columns < 4 or rows < 1:
             return Drawing([])
-        lines, complete = self._lines(sources, look, columns * 2)
+        complete = True
+        shown = []
+        for source in sources:
+            column = self.metric.column(source.telemetry)
+            made = source.smooth(self.metric, look.smoothing)
+            if made is not None:
+                complete = made.sync() and complete
+            if column is not None:
+                shown.append((id(column), column.count, column.rewinds, made.count if made is not None else 0))
+        marks = [(len(source.telemetry.evals), len(source.telemetry.checkpoints)) for source in sources[:1]]
+        known = (replace(look, cursor=None), width, height, shown, marks, len(sources))
+        if known == self._known and look.cursor == self._cursor_at:
+            return self._drawing
+        if known != self._known:
+            self._picture = self._paint(sources, look, width, height)
+        picture = self._picture
+        if picture is None:
+            self._drawing = Drawing([], complete)
+        else:
+            chars, tones = picture.chars, picture.tones
+            if look.cursor is not None:
+                chars, tones = chars.copy(), tones.copy()
+                self._cursor(chars, tones, look)
+            told = [column for source in sources if (column := self.metric.column(source.telemetry)) is not None]
+            self._drawing = Drawing(
+                self._plotter.draw(picture.frame, chars, tones),
+                complete,
+                sum(column.gaps for column in told),
+                sum(column.not_positive for column in told) if look.log else 0,
+            )
+        self._known, self._cursor_at = known, look.cursor
+        return self._drawing
+
+    def _paint(self, sources: Sequence[Source], look: Look, width: int, height: int) -> _Picture | None:
+        columns, rows = canvas_size(width, height)
+        fine = columns if look.plain else columns * 2
+        lines = self._lines(sources, look, columns * 2)
         window = self._window(lines, look, rows)
         if window is None:
-            return Drawing([], complete)
+            return None
         chars, tones = np.zeros((rows, columns), int), np.full((rows, columns), LABEL)
         several = len(sources) > 1
+        for line in lines:
+            if line.smooth is not None:
+                tone = RUN_RAW + line.number if several else RAW
+                self._put(chars, tones, column_spans(line.raw, window, fine), look, ".", tone)
         spans: list[tuple[np.ndarray, np.ndarray]] = []
         for line in lines:
-            number = sources.index(line.source)
-            if line.smooth is not None:
-                tone = RUN_RAW + number if several else RAW
-                self._put(chars, tones, column_spans(line.raw, window, self._fine(columns, look)), look, ".", tone)
-        for line in lines:
-            number = sources.index(line.source)
             shown = line.smooth if line.smooth is not None else line.raw
-            span = column_spans(shown, window, self._fine(columns, look))
-            self._put(chars, tones, span, look, "*", RUN + number if several else LINE)
+            span = column_spans(shown, window, fine)
+            self._put(chars, tones, span, look, "#", RUN + line.number if several else LINE)
             spans.append(span)
         for line, span in zip(lines, spans, strict=True):
-            number = sources.index(line.source)
             if several:
-                self._sign(chars, tones, span, number, len(sources))
-            if number == 0:
+                self._sign(chars, tones, span, line.number, len(sources))
+            if line.number == 0:
                 self._mark(chars, tones, line, window)
-        if look.cursor is not None:
-            self._cursor(chars, tones, look)
         frame = Frame(width, height, self._y_labels(window, rows), self._x_labels(look, columns))
-        whole = [metric for source in sources if (metric := self.metric.column(source.telemetry)) is not None]
-        return Drawing(
-            self._plotter.draw(frame, chars, tones),
-            complete,
-            sum(column.gaps for column in whole),
-            sum(column.not_positive for column in whole) if look.log else 0,
-        )
+        return _Picture(frame, chars, tones)
 
-    @staticmethod
-    def _fine(columns: int, look: Look) -> int:
-        return columns if look.plain else columns * 2
-
-    def _lines(self, sources: Sequence[Source], look: Look, groups: int) -> tuple[list[_Line], bool]:
-        lines, complete = [], True
+    def _lines(self, sources: Sequence[Source], look: Look, groups: int) -> list[_Line]:
+        lines = []
         left, right = look.bounds
-        for source in sources:
+        for number, source in enumerate(sources):
             column = self.metric.column(source.telemetry)
             if column is None:
                 continue
@@ -140,10 +176,9 @@ class Chart:
             smooth = None
             made = source.smooth(self.metric, look.smoothing)
             if made is not None:
-                complete = made.sync() and complete
                 smooth = _moved(extremes(axis.places, made, start, stop, groups), axis)
-            lines.append(_Line(source, column, axis, raw, smooth))
-        return lines, complete
+            lines.append(_Line(number, source, column, axis, raw, smooth))
+        return lines
 
     def _window(self, lines: Sequence[_Line], look: Look, rows: int) -> Window | None:
         """The plane that holds every value in sight, its edges at round numbers."""

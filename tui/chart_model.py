@@ -55,6 +55,9 @@ SECONDS = re.compile(r"^(eta|.*_runtime)$")
 COUNTS = re.compile(r".*_per_second$")
 # A value that was not told at the very place of the cursor is looked for in as many events before it.
 LOOK_BACK = 256
+LONGEST_TICK = 6
+# The right edge of a live run moves by about such a part of what there is: every move draws everything anew.
+JUMPS = 5
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,8 @@ class Metric:
         """A value at the y-axis, in ASCII and at most seven cells."""
         if BYTES.match(self.key):
             return _giga_text(value / (1 << 30), step / (1 << 30))
+        if SECONDS.match(self.key):
+            return clock_text(value)
         return tick_text(value, step)
 
 
@@ -123,7 +128,8 @@ def tick_text(value: float, step: float) -> str:
     if step < 1e-4:
         return "0" if value == 0 else f"{value:.1e}".replace("e-0", "e-")
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))
-    return f"{value:,.{decimals}f}"
+    text = f"{value:,.{decimals}f}"
+    return text if len(text) <= LONGEST_TICK else f"{value / 1e3:.0f}k"
 
 
 def find_metrics(runs: Iterable[Telemetry]) -> list[Metric]:
@@ -232,7 +238,7 @@ class View:
         """Left and right edge. While a run is live its right edge moves in jumps, so that the picture holds still."""
         right = newest if self.right is None else self.right
         if self.right is None and live:
-            jump = nice_step(self.width or max(newest - first, 1e-9), 16)
+            jump = nice_step(self.width or max(newest - first, 1e-9), JUMPS)
             right = (first if self.width is None else 0.0) + jump * math.ceil(
                 (newest - (first if self.width is None else 0.0)) / jump - 1e-9
             )

@@ -19,8 +19,9 @@ from tui.telemetry import Progress, Telemetry
 
 __all__ = ["NAN", "Progress", "RunFeed", "Telemetry"]
 
-# How often a live run and one at rest are looked at. Looking at rest is two calls of `stat`.
-LIVE_EVERY, REST_EVERY = 0.5, 1.0
+# How often a run is looked at, in seconds; at rest that is two calls of `stat`. More often would show the eye little
+# more and cost twice the bytes.
+LOOK_EVERY = 1.0
 # A log from this size on is shown from a sample first, until all of it is read.
 SAMPLED_FROM = 4 << 20
 SAMPLES = 400
@@ -151,16 +152,25 @@ class RunFeed:
         self._closed.set()
 
     def _follow(self, notify: Callable[[], object]) -> None:
+        # The first look at a log that is read in no time is told as a whole, for one picture instead of three.
+        first = True
         while not self._closed.is_set():
             for item in self._look():
                 if self._closed.is_set():
                     return
                 self._news.append(item)
-                if not self._asked.is_set():
-                    self._asked.set()
-                    notify()
-            seen = self._seen
-            self._closed.wait(LIVE_EVERY if seen is None or seen.live else REST_EVERY)
+                first = first and not item[0].sample
+                if not first:
+                    self._tell(notify)
+            first = False
+            if self._news:
+                self._tell(notify)
+            self._closed.wait(LOOK_EVERY)
+
+    def _tell(self, notify: Callable[[], object]) -> None:
+        if not self._asked.is_set():
+            self._asked.set()
+            notify()
 
     def _look(self) -> Iterator[tuple[News, float]]:
         news = self._look_at_status()

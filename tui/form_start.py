@@ -11,6 +11,7 @@ from core.errors import NsmcTuiError
 from core.i18n import gettext as _
 from core.launch import launch
 from tui.form_facts import Facts, gather
+from tui.start_messages import NotStarted, Started
 
 
 class FactsGathered(Message):
@@ -20,23 +21,6 @@ class FactsGathered(Message):
         super().__init__()
         self.config = config
         self.facts = facts
-
-
-class Started(Message):
-    """The run is on its way."""
-
-    def __init__(self, run_dir: Path) -> None:
-        super().__init__()
-        self.run_dir = run_dir
-
-
-class NotStarted(Message):
-    """The run could not be started; `key` is the setting to look at, if it is one's fault."""
-
-    def __init__(self, error: NsmcTuiError, key: str = "") -> None:
-        super().__init__()
-        self.error = error
-        self.key = key
 
 
 def try_launch(config: RunConfig, runs: Path) -> Message:

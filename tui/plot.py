@@ -17,6 +17,8 @@ LABEL_WIDTH = 7
 SPACE = ord(" ")
 # The tone of the labels; tones of cells are other numbers, which the widget turns into colours.
 LABELS = 0
+# The tone with a ground of its own, which blanks beside it must not take over.
+CURSOR = 5
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Plotter:
         self._figure: Any = None
         self._chars = np.zeros((0, 0), int)
         self._tones = np.zeros((0, 0), int)
+        self._rows: list[list[Run]] = []
 
     def draw(self, frame: Frame, chars: np.ndarray, tones: np.ndarray) -> list[list[Run]]:
         """Rows of the plot from the top. `chars` (code points, 0: empty) and `tones` have a number for each cell of
@@ -66,14 +69,18 @@ class Plotter:
         try:
             if frame != self._frame:
                 self._build(frame, chars, tones)
+                changed = list(range(frame.height))
+                rows: list[list[Run]] = [[] for _row in changed]
             else:
-                self._change(chars, tones)
+                changed = self._change(chars, tones)
+                rows = list(self._rows)
             matrix = self._figure.monitor.matrix
-            rows = [_runs(matrix.marker[row], matrix.fullground[row]) for row in range(frame.height - 1, -1, -1)]
+            for row in changed:
+                rows[row] = _runs(matrix.marker[frame.height - 1 - row], matrix.fullground[frame.height - 1 - row])
         except (ValueError, TypeError, IndexError, AttributeError, ZeroDivisionError) as error:
             self._frame = None
             raise PlotError(f"{type(error).__name__}: {error}") from error
-        self._frame, self._chars, self._tones = frame, chars, tones
+        self._frame, self._chars, self._tones, self._rows = frame, chars, tones, rows
         return rows
 
     def _build(self, frame: Frame, chars: np.ndarray, tones: np.ndarray) -> None:
@@ -103,26 +110,32 @@ class Plotter:
             figure.scatter(column.tolist(), (rows - 1 - row).tolist(), marker=markers, color=int(tone))
         figure.build()
 
-    def _change(self, chars: np.ndarray, tones: np.ndarray) -> None:
+    def _change(self, chars: np.ndarray, tones: np.ndarray) -> list[int]:
+        """Put what is different into the matrix; which rows that were, counted from the top."""
         matrix = self._figure.monitor.matrix
         rows = chars.shape[0]
-        for row, column in np.argwhere((chars != self._chars) | (tones != self._tones)).tolist():
+        different = np.argwhere((chars != self._chars) | (tones != self._tones)).tolist()
+        for row, column in different:
             code, tone = int(chars[row, column]), int(tones[row, column])
             matrix.insert_element(
                 matrix.Cols_canvas[0] + column, matrix.Rows_canvas[0] + rows - 1 - row, chr(code or SPACE), tone
             )
+        return sorted({row for row, _column in different})
 
 
 def _runs(markers: Sequence[str], colours: Sequence[Any]) -> list[Run]:
-    """A row of plotext's matrix; what has no tone of ours (labels, blanks) counts as label."""
+    """A row of plotext's matrix. What has no tone of ours is a label; a blank belongs to what stands before it, which
+    makes fewer changes of colour for the terminal."""
     runs: list[Run] = []
-    begin = 0
-    tones = [
-        colour if isinstance(colour, int) and mark != " " else LABELS
-        for mark, colour in zip(markers, colours, strict=True)
-    ]
-    for place in range(1, len(tones) + 1):
-        if place == len(tones) or tones[place] != tones[begin]:
-            runs.append(Run("".join(markers[begin:place]), tones[begin]))
-            begin = place
+    begin, tone = 0, LABELS
+    for place, (mark, colour) in enumerate(zip(markers, colours, strict=True)):
+        if mark == " ":
+            own = LABELS if tone == CURSOR else tone
+        else:
+            own = colour if isinstance(colour, int) else LABELS
+        if own != tone:
+            if place > begin:
+                runs.append(Run("".join(markers[begin:place]), tone))
+            begin, tone = place, own
+    runs.append(Run("".join(markers[begin:]), tone))
     return runs

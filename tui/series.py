@@ -65,6 +65,7 @@ class Smoothed:
         self._states: list[tuple[float, int]] = []
         self._total, self._taken = 0.0, 0
         self._rest = np.empty(0, np.float32)
+        self._made: tuple[tuple[int, int, int], np.ndarray] = (-1, 0, 0), self._rest
         self._rewinds = self.column.rewinds
 
     def sync(self) -> bool:
@@ -92,9 +93,13 @@ class Smoothed:
 
     def block(self, number: int) -> np.ndarray:
         """The averages of block `number`."""
-        total, taken = self._states[number]
-        raw = self.column.block(number)[: self.count - number * BLOCK]
-        return ema(raw, self.weight, total, taken)[0].astype(np.float32)
+        known = (number, self.count, self._rewinds)
+        if self._made[0] != known:
+            # A cursor asks for the same block again and again.
+            total, taken = self._states[number]
+            raw = self.column.block(number)[: self.count - number * BLOCK]
+            self._made = known, ema(raw, self.weight, total, taken)[0].astype(np.float32)
+        return self._made[1]
 
     def slice(self, start: int, stop: int) -> np.ndarray:
         """The averages from `start` up to `stop`."""

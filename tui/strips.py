@@ -11,14 +11,17 @@ from textual.strip import Strip
 
 # Moving the cursor and setting a colour costs about as much as so many cells.
 WORTH_A_MOVE = 8
+# Every character below this takes one cell.
+FIRST_WIDE = "\u0300"
+BRAILLE = ("\u2800", "\u28ff")
 
 
-def changed_regions(before: Sequence[Strip], after: Sequence[Strip], x: int = 0, y: int = 0) -> list[Region]:
-    """Regions that hold all cells that differ between two pictures of equal size, moved by `x` and `y`."""
+def changed_regions(before: Sequence[Strip], after: Sequence[Strip]) -> list[Region]:
+    """Regions that hold all cells that differ between two pictures of equal size."""
     regions = []
     for row, (old, new) in enumerate(zip(before, after, strict=True)):
         if old != new:
-            regions += [Region(x + first, y + row, last - first, 1) for first, last in changed_spans(old, new)]
+            regions += [Region(first, row, last - first, 1) for first, last in changed_spans(old, new)]
     return regions
 
 
@@ -35,23 +38,26 @@ def changed_spans(old: Strip, new: Strip) -> list[tuple[int, int]]:
             else:
                 spans.append((place, place + 1))
     # A wide character is never cut in two: its other cell goes with it.
-    return [(_whole(after, first, -1), _whole(after, last - 1, 1) + 1) for first, last in spans]
-
-
-def _whole(cells: list[tuple[str, Style | None]], place: int, direction: int) -> int:
-    beside = place + direction
-    if 0 <= beside < len(cells) and cells[place][0] == cells[beside][0] and not cells[place][0].isascii():
-        return beside
-    return place
+    return [
+        (first - (after[first][0] == ""), last + (last < len(after) and after[last][0] == "")) for first, last in spans
+    ]
 
 
 def _cells(strip: Strip) -> list[tuple[str, Style | None]]:
-    """One entry a cell; a wide character has two."""
+    """One entry a cell: its letter with what combines with it; the second cell of a wide character is empty."""
     cells: list[tuple[str, Style | None]] = []
     for segment in strip:
         if segment.text.isascii():
             cells += [(character, segment.style) for character in segment.text]
-        else:
-            for character in segment.text:
-                cells += [(character, segment.style)] * cell_len(character)
+            continue
+        for character in segment.text:
+            # Asking for the width of every braille dot would take longer than all the rest.
+            narrow = character < FIRST_WIDE or BRAILLE[0] <= character <= BRAILLE[1]
+            width = 1 if narrow else cell_len(character)
+            if width:
+                cells.append((character, segment.style))
+                cells += [("", segment.style)] * (width - 1)
+            elif cells:
+                before, style = cells.pop()
+                cells.append((before + character, style))
     return cells

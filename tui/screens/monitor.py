@@ -20,6 +20,7 @@ from core.i18n import N_
 from core.i18n import gettext as _
 from core.settings import load_settings, save_setting
 from tui.chart_drawing import Source
+from tui.colour_depth import ascii_of
 from tui.feed import RunFeed
 from tui.keymap import key
 from tui.screens.monitor_orders import MonitorOrders
@@ -88,7 +89,7 @@ class MonitorScreen(MonitorOrders):
         yield LiveText(id="progress")
         yield OrderLine()
         yield FailureCard(self.run_dir)
-        yield ChartGrid(Choices.of(settings.get(SETTING)), plain=bool(settings.get("ascii")))
+        yield ChartGrid(Choices.of(settings.get(SETTING)))
         yield Input(id="metric-filter", placeholder=_("metrics: a regular expression; esc shows all"), compact=True)
         with Horizontal(id="bottom"):
             yield LogTail(self.run_dir)
@@ -104,6 +105,11 @@ class MonitorScreen(MonitorOrders):
         if self._overlay:
             self._lay_over(self._overlay)
         self._draw()
+
+    def _show_machine(self, line: str) -> None:
+        # With a run at rest in view nothing is written to the terminal: these figures would never stand still.
+        live = self._feed.run is not None and self._feed.run.live
+        super()._show_machine(line if live else "")
 
     def on_unmount(self) -> None:
         """Nobody looks any more."""
@@ -188,6 +194,8 @@ class MonitorScreen(MonitorOrders):
             self.query_one(LogTail).show(telemetry.log)
             self.query_one(DevicePanel).show(telemetry.machine, telemetry.last)
         live = run is not None and run.live
+        if self._was_live != live or not live:
+            self._show_machine(self.nsmc.machine_line)
         if self._was_live != live:
             self.refresh_bindings()
             if run is not None and not live:
@@ -261,8 +269,9 @@ class MonitorScreen(MonitorOrders):
         variables = self.app.theme_variables
         width = min(BAR, max(8, self.size.width - 60))
         full = round(width * min(1.0, done / total))
-        line.append("━" * full, style=variables.get("accent", ""))
-        line.append("┈" * (width - full), style=variables.get("faint", "dim"))
+        done_sign, open_sign = ("#", ".") if ascii_of(self.app) else ("━", "┈")
+        line.append(done_sign * full, style=variables.get("accent", ""))
+        line.append(open_sign * (width - full), style=variables.get("faint", "dim"))
         line.append(f"  {done:,} / {total:,}" + (f"  {done / total:.0%}" if percent else ""))
 
     def _facts(self) -> list[str]:

@@ -5,28 +5,30 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
 from textual.binding import BindingType
 from textual.message import Message
 
-from core import config_file, control, resume
+from core import control
 from core.errors import NsmcTuiError
 from core.i18n import N_
 from core.i18n import gettext as _
 from core.order_log import OrderLog
 from core.runs import CONFIG_FILE, FOREIGN, read_status
 from tui.feed import RunFeed
-from tui.form_start import NotStarted, Started, try_launch
 from tui.keymap import key
 from tui.screens.base import RunScreen
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.log import LogScreen
-from tui.screens.resume import ResumeScreen, ResumeWish
-from tui.screens.stop_at import StopAtScreen, StopPlan
+from tui.start_messages import NotStarted, Started
 from tui.widgets.log_tail import LogTail
 from tui.widgets.order_line import OrderLine
+
+# Settings with their rules take longer to import than Monitor to draw: they come with the keys that need them.
+if TYPE_CHECKING:
+    from tui.screens.resume import ResumeWish
 
 LOOK = 0.5
 
@@ -157,6 +159,8 @@ class MonitorOrders(RunScreen):
             return
         status = read_status(self.run_dir)
         step, epoch = status.get("stop_at_step"), status.get("stop_at_epoch")
+        from tui.screens.stop_at import StopAtScreen, StopPlan
+
         plan = StopPlan(
             run.step,
             run.max_steps,
@@ -206,6 +210,8 @@ class MonitorOrders(RunScreen):
 
     def action_resume(self) -> None:
         """Ask from which checkpoint and for how long, then go on."""
+        from tui.screens.resume import ResumeScreen
+
         self.app.push_screen(ResumeScreen(self.run_dir), self._asked_to_resume)
 
     def _asked_to_resume(self, wish: ResumeWish | None) -> None:
@@ -214,6 +220,8 @@ class MonitorOrders(RunScreen):
 
     @work(thread=True, group="orders")
     def _resume(self, wish: ResumeWish) -> None:
+        from core import resume
+
         try:
             step = resume.resume(self.run_dir, [(list(path), value) for path, value in wish.sets], wish.step)
         except NsmcTuiError as error:
@@ -245,6 +253,9 @@ class MonitorOrders(RunScreen):
 
     @work(thread=True, group="orders")
     def _start_again(self) -> None:
+        from core import config_file
+        from tui.form_start import try_launch
+
         try:
             config = config_file.load(self.run_dir / CONFIG_FILE)
         except NsmcTuiError as error:

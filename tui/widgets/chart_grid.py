@@ -19,7 +19,7 @@ from textual.widget import Widget
 from core.i18n import N_
 from core.i18n import gettext as _
 from core.text import visible
-from tui.chart_drawing import BEST, CURSOR, LABEL, LINE, MARK, RAW, RUN, RUN_RAW, SIGNS, Chart, Drawing, Look, Source
+from tui.chart_drawing import BEST, LABEL, LINE, MARK, RAW, RUN, RUN_RAW, SIGNS, Chart, Drawing, Look, Source
 from tui.chart_model import (
     SMOOTHING,
     X_AXES,
@@ -32,15 +32,16 @@ from tui.chart_model import (
     matches,
     read_at,
 )
+from tui.colour_depth import ascii_of
 from tui.keymap import key, localise
-from tui.plot import PlotError
+from tui.plot import CURSOR, PlotError
 from tui.strips import changed_regions
 from tui.widgets.top_bar import fit
 
 # Okabe & Ito's colours (2008), for the ground of each theme: apart under every common colour blindness.
 DARK_RUNS = ("#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#d55e00", "#0072b2", "#999999")
 LIGHT_RUNS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#6b6100", "#000000")
-LEAST_WIDTH, LEAST_HEIGHT = 36, 7
+LEAST_WIDTH, LEAST_HEIGHT = 36, 6
 GUTTER = 2
 MOST_COLUMNS = 5
 
@@ -126,7 +127,7 @@ class ChartGrid(Widget, can_focus=True):
             super().__init__()
             self.choices = choices
 
-    def __init__(self, choices: Choices, *, plain: bool = False) -> None:
+    def __init__(self, choices: Choices) -> None:
         super().__init__(id="charts")
         localise(self)
         self.choices = choices
@@ -137,13 +138,13 @@ class ChartGrid(Widget, can_focus=True):
         self.enlarged = False
         self.cursor: float | None = None
         self.metrics: list[Metric] = []
-        self._plain = plain
         self._all: list[Metric] = []
         self._selected = ""
         self._charts: dict[tuple[str, int, int], Chart] = {}
         self._drawn: dict[str, Drawing] = {}
         self._strips: list[Strip] = []
         self._styles: dict[int, Style] = {}
+        self._base = Style()
 
     def on_mount(self) -> None:
         """Other colours, another picture."""
@@ -229,15 +230,14 @@ class ChartGrid(Widget, can_focus=True):
         """Draw everything in view, and have the terminal told of the cells that changed."""
         if not self.is_mounted or self.size.width < 8 or self.size.height < 3:
             return
-        if not self._styles:
+        if not self._styles or self.rich_style != self._base:
             self._make_styles()
         strips = self._compose_strips()
         before, self._strips = self._strips, strips
         if len(before) != len(strips) or (before and before[0].cell_length != self.size.width):
             self.refresh()
         else:
-            offset = self.content_region.offset - self.region.offset
-            regions = changed_regions(before, strips, offset.x, offset.y)
+            regions = changed_regions(before, strips)
             if regions:
                 self.refresh(*regions)
         if any(not drawing.complete for drawing in self._drawn.values()):
@@ -261,10 +261,11 @@ class ChartGrid(Widget, can_focus=True):
             CURSOR: Style(color=variables.get("foreground"), bgcolor=variables.get("block-cursor-blurred-background")),
         }
         ground = variables.get("background", "#000000")
+        base = self._base = self.rich_style
         for number, colour in enumerate(runs):
             styles[RUN + number] = Style(color=colour)
             styles[RUN_RAW + number] = Style(color=_between(colour, ground))
-        self._styles = styles
+        self._styles = {tone: base + style for tone, style in styles.items()}
 
     def _style(self, tone: int) -> Style:
         for base in (RUN_RAW, RUN):
@@ -302,7 +303,9 @@ class ChartGrid(Widget, can_focus=True):
         return [self._strip(segments, width) for segments in lines[:height]]
 
     def _strip(self, segments: list[Segment], width: int) -> Strip:
-        return Strip(segments).adjust_cell_length(width).apply_style(self.rich_style).simplify()
+        base = self._base
+        made = Strip([Segment(text, style or base) for text, style, _control in segments])
+        return made.adjust_cell_length(width, base)
 
     def _empty(self, heading: list[Segment], width: int, height: int) -> list[Strip]:
         if self._all and not self.metrics:
@@ -317,7 +320,10 @@ class ChartGrid(Widget, can_focus=True):
 
     def _heading(self, width: int, window: tuple[float, float]) -> list[Segment]:
         """The runs, or the page, at the left; how it is drawn at the right."""
-        quiet, strong = self._styles[LABEL], Style(color=self.app.theme_variables.get("foreground"), bold=True)
+        quiet, strong = (
+            self._styles[LABEL],
+            self._base + Style(color=self.app.theme_variables.get("foreground"), bold=True),
+        )
         left: list[Segment] = []
         if self.cursor is not None:
             names = {"step": _("step"), "epoch": "epoch", "samples": _("samples"), "time": _("time")}
@@ -355,7 +361,7 @@ class ChartGrid(Widget, can_focus=True):
             self.choices.smoothing,
             metric.key in self.choices.log,
             self.cursor,
-            self._plain,
+            ascii_of(self.app),
         )
         try:
             drawing = chart.draw(self.sources, look, width, height - 1)
@@ -377,9 +383,9 @@ class ChartGrid(Widget, can_focus=True):
         variables = self.app.theme_variables
         chosen = metric.key == self._selected
         focused = chosen and self.has_focus
-        style = Style(color=variables.get("accent" if focused else "secondary"), bold=focused or None)
+        style = self._base + Style(color=variables.get("accent" if focused else "secondary"), bold=focused or None)
         values = self._values(metric)
-        title = ("› " if chosen else "  ") + metric.title
+        title = ((">" if ascii_of(self.app) else "›") if chosen else " ") + " " + metric.title
         notes = []
         if metric.key in self.choices.log:
             notes.append("log")
@@ -400,7 +406,7 @@ class ChartGrid(Widget, can_focus=True):
     def _values(self, metric: Metric) -> list[Segment]:
         """At the right of a caption: the newest value, or what the cursor reads off; one for each run."""
         variables = self.app.theme_variables
-        strong = Style(color=variables.get("foreground"), bold=True)
+        strong = self._base + Style(color=variables.get("foreground"), bold=True)
         parts: list[Segment] = []
         for number, source in enumerate(self.sources):
             smoothed = source.smooth(metric, self.choices.smoothing)

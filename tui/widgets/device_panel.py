@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Static
@@ -13,6 +12,7 @@ from textual.widgets import Static
 from core.i18n import gettext as _
 from tui.device_view import device_lines
 from tui.machine_history import MachineHistory
+from tui.widgets.live_text import LiveText
 
 
 class DevicePanel(Vertical):
@@ -33,7 +33,7 @@ class DevicePanel(Vertical):
     def compose(self) -> ComposeResult:
         """Title and lines."""
         yield Static(_("device"), id="device-title", markup=False)
-        yield Static("", id="device-lines", markup=False)
+        yield LiveText(id="device-lines")
 
     def show(self, machine: MachineHistory, step: Mapping[str, Any]) -> None:
         """Draw the newest figures."""
@@ -49,4 +49,4 @@ class DevicePanel(Vertical):
             return
         variables = self.app.theme_variables
         lines = device_lines(*self._told, self.size.width, self.MOST_LINES, lambda name: variables.get(name, ""))
-        self.query_one("#device-lines", Static).update(Text("\n", no_wrap=True).join(lines))
+        self.query_one("#device-lines", LiveText).show(lines)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.text import Text
+from textual.geometry import Size
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -23,8 +24,14 @@ class LiveText(Widget):
 
     def show(self, lines: Sequence[Text]) -> None:
         """Show these lines."""
-        self._lines = list(lines)
+        before, self._lines = len(self._lines), list(lines)
+        if len(self._lines) != before and self.styles.is_auto_height:
+            self.refresh(layout=True)
         self._draw()
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """As many lines as there are."""
+        return len(self._lines)
 
     def on_resize(self) -> None:
         """Cut the lines to the new width."""
@@ -43,8 +50,7 @@ class LiveText(Widget):
         if len(before) != len(strips) or (before and before[0].cell_length != width):
             self.refresh()
             return
-        offset = self.content_region.offset - self.region.offset
-        regions = changed_regions(before, strips, offset.x, offset.y)
+        regions = changed_regions(before, strips)
         if regions:
             self.refresh(*regions)
 

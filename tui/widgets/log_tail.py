@@ -119,7 +119,7 @@ class LogTail(Vertical):
         self._titled = parts
         text = Text(_("log"), no_wrap=True, overflow="ellipsis")
         text.append("  " + " · ".join(parts), style="dim")
-        self.query_one("#log-title", Static).update(text)
+        self.query_one("#log-title", Static).update(text, layout=False)
 
     # -- keys --------------------------------------------------------------------------------------------------
 

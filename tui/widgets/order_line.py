@@ -45,4 +45,4 @@ class OrderLine(Static):
             text.append(" " + " · ".join(part for part in details if part), style="dim")
             if order.by and order.by != me:
                 text.append(f" ({visible(order.by)})", style="dim")
-        self.update(text)
+        self.update(text, layout=False)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 from textual.reactive import reactive
+from textual.strip import Strip
 from textual.widget import Widget
 
 from core import formats
 from core.text import visible
+from tui.strips import changed_regions
 
 # A dot and a word: the colour is never alone in saying something.
 STATE_MARKS = {
@@ -41,13 +43,47 @@ class TopBar(Widget):
     DEFAULT_CSS = """
     TopBar { dock: top; height: 1; background: $panel; padding: 0 1; }
     """
-    crumbs: reactive[tuple[str, ...]] = reactive(())
-    machine: reactive[str] = reactive("")
-    state: reactive[str] = reactive("")
+    crumbs: reactive[tuple[str, ...]] = reactive((), repaint=False)
+    machine: reactive[str] = reactive("", repaint=False)
+    state: reactive[str] = reactive("", repaint=False)
 
-    def render(self) -> Text:
-        """One line exactly as wide as the bar."""
-        width = self.size.width
+    def __init__(self) -> None:
+        super().__init__()
+        self._strip = Strip([])
+
+    def render_line(self, y: int) -> Strip:
+        """The line as it stands now."""
+        self._strip = self._draw()
+        return self._strip
+
+    def watch_crumbs(self) -> None:
+        """Somewhere else."""
+        self._changed()
+
+    def watch_machine(self) -> None:
+        """New figures."""
+        self._changed()
+
+    def watch_state(self) -> None:
+        """The run's state."""
+        self._changed()
+
+    def _changed(self) -> None:
+        """Have the cells drawn that differ: the machine's figures change all the time, and little of the line."""
+        new = self._draw()
+        if new.cell_length != self._strip.cell_length:
+            self.refresh()
+            return
+        regions = changed_regions([self._strip], [new])
+        if regions:
+            self.refresh(*regions)
+
+    def _draw(self) -> Strip:
+        width = self.content_size.width
+        line = Strip(self._line(width).render(self.app.console)).adjust_cell_length(width)
+        return line.apply_style(self.rich_style)
+
+    def _line(self, width: int) -> Text:
         variables = self.app.theme_variables
         last = len(self.crumbs)
         left = Text()
