@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from core.predictions import Predictions
+    from core.review_log import ReviewLog
 
 VERSION = 1
 HOT = 3
@@ -220,6 +221,24 @@ def compare_heads(wrong: list[dict[str, Any]], right: list[dict[str, Any]]) -> l
             place = (int(layer), int(head), name, float(one.mean()), float(other.mean()))
             found.append(HeadPattern(*place, d, d - 1.96 * error, d + 1.96 * error))
     return sorted(found, key=lambda pattern: -abs(pattern.d))
+
+
+def verdicts_by_slice(predictions: Predictions, log: ReviewLog) -> dict[str, dict[str, int]]:
+    """For each slice that holds a judged review: how many are judged, and counts of each verdict and `#tag`."""
+    from core.slices import slices_of
+
+    documents = dict(
+        zip(predictions.table.column("id").to_pylist(), predictions.table.column("document").to_pylist(), strict=True)
+    )
+    found: dict[str, Counter[str]] = {}
+    for review, opinion in log.held().items():
+        names = [opinion.verdict] if opinion.verdict else []
+        names += [f"#{tag}" for tag in opinion.tags]
+        for part in slices_of(documents.get(review, "")):
+            counts = found.setdefault(part.name, Counter())
+            counts["judged"] += 1
+            counts.update(names)
+    return {name: dict(counts) for name, counts in sorted(found.items(), key=lambda item: -item[1]["judged"])}
 
 
 Step = tuple[int, int, Question[Any]]

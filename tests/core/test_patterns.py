@@ -12,7 +12,10 @@ import pytest
 
 from core import patterns
 from core.predictions import Predictions
+from core.review_log import Opinion, ReviewLog
+from core.slices import slices_of
 from tests.conftest import run_cli
+from tests.tui.review_helpers import REVIEWS, make_run
 
 
 def test_log_odds_are_those_of_monroe_and_others() -> None:
@@ -90,3 +93,16 @@ def test_patterns_of_a_run_from_the_command_line(finished_run: Path) -> None:
     again = run_cli(*arguments, timeout=20)
     assert again.returncode == 0, again.stderr
     assert document["words"][0]["word"] in again.stdout
+
+
+def test_verdicts_and_tags_are_counted_by_slice(tmp_path: Path) -> None:
+    run_dir = make_run(tmp_path)
+    log = ReviewLog(run_dir, "test", by="kim")
+    log.keep([("1004", Opinion("sarcasm", None, ("알바",))), ("1006", Opinion("ambiguous"))])
+    found = patterns.verdicts_by_slice(Predictions(run_dir), log)
+    assert found
+    for name, counts in found.items():
+        inside = [n for n in (4, 6) if name in {part.name for part in slices_of(REVIEWS[n][0])}]
+        assert counts["judged"] == len(inside)
+        assert counts.get("sarcasm", 0) == counts.get("#알바", 0) == (4 in inside)
+        assert counts.get("ambiguous", 0) == (6 in inside)

@@ -29,6 +29,7 @@ def patterns(context: Context, run: str, split: str | None, each: int, method: s
     from core import patterns as finding
     from core.inspector_client import inspector_session
     from core.predictions import Predictions
+    from core.review_scores import read_verdicts
     from tui.cli.printing import print_json, say
     from tui.cli.review_commands import model_of, run_max_length
 
@@ -52,10 +53,13 @@ def patterns(context: Context, run: str, split: str | None, each: int, method: s
             steps = finding.asking(model, predictions, max_length, each, method, seed)
             found = finding.answered(steps, ask)
         finding.keep(place, found)
+    slices = finding.verdicts_by_slice(predictions, read_verdicts(run_dir, predictions.split))
     if as_json:
-        print_json({"run_id": run_dir.name, **found.as_dict()})
+        print_json({"run_id": run_dir.name, **found.as_dict(), "slices": slices})
     else:
         print_patterns(found)
+        for name, counts in slices.items():
+            print(f"{name}  " + "  ".join(f"{what} {count}" for what, count in counts.items()))
     return 0
 
 
