@@ -6,11 +6,12 @@ device and takes orders; once it is alone, once the app shows it on Monitor in a
 installed: a process that reads its events).
 
 Two percent are less than what a virtual machine changes from one minute to the next. So all three train at the same
-time, but in turns: each takes the same 50 steps (`--segment`), over the same batches, while the others wait and the
+time, but in turns: each takes the same 200 steps (`--segment`), over the same batches, while the others wait and the
 app of the one that is watched is stopped (SIGSTOP) outside of its turns. The order of the turns rotates. The ratio is
 the median over the turns of the worker's seconds by the peer's for the same steps; its standard error is that of the
 mean of the ratios. All run in the worker's environment; the first and the last turn of each are not
-counted. After each wait an event is due at once, which counts against the worker.
+counted. What goes by the clock (an event, a picture of the app) is due at once after each wait, which counts against
+the worker: the more, the shorter a turn.
 
 `python benchmarks/overhead.py [--reviews 64000] [--device cuda --model xlm-roberta-base-shape --bf16]`
 """
@@ -76,11 +77,13 @@ class Turns:
 def main() -> None:
     """Measure all three and print the table."""
     parser = common.parser(__doc__, reviews=64_000, repeat=1)
-    parser.add_argument("--segment", type=int, default=50, help="steps a turn")
+    parser.add_argument("--segment", type=int, default=200, help="steps a turn")
     options = parser.parse_args()
     common.set_threads(options)
     # A process that ends between two turns is noticed by its empty line.
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    # Whoever ends the benchmark ends the app with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     figures: dict[str, list[tuple[float, float]]] = {}
     shares: list[float] = []
     with tempfile.TemporaryDirectory() as temporary:

@@ -155,7 +155,9 @@ def build_trainer(
     """
     settings = config.train
     freeze(model, config.model.freeze)
-    keep_first(model)
+    if arguments.n_gpu <= 1:
+        # Copies of the model on several GPUs of one process would call the first one's layer.
+        keep_first(model)
     if arguments.device.type == "cpu" and not (arguments.torch_compile or arguments.gradient_checkpointing):
         # Compiled code cannot hold numpy's numbers, and a layer that is computed twice needs the same ones twice.
         dropout.install(model)

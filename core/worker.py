@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import shutil
 import sys
-import time
 import traceback
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core import checkpoints, config_file, environment, torchrun
+from core import checkpoints, config_file, environment, outcome, torchrun
 from core.config import RunConfig
 from core.dynamics import Keeper
 from core.errors import NsmcTuiError
@@ -35,8 +32,6 @@ from core.runs import CONFIG_FILE, read_results
 from core.watch import Watch
 
 if TYPE_CHECKING:
-    from datasets import Dataset
-
     from core.callback import MonitorCallback
     from core.preparation import Prepared
     from core.trainer import ReviewTrainer
@@ -186,10 +181,10 @@ class Worker:
         sampler.start()
         try:
             self._train(trainer, monitor, checkpoint)
-            self._save_model(trainer, prepared)
-            for split in self.config.evaluate.splits:
-                if not self.cut:
-                    self._evaluate(trainer, split, prepared.tokens[split], prepared.splits[split])
+            self.recorder.phase("saving")
+            if self.ranks.head:
+                outcome.save_model(self.run_dir, trainer, prepared.max_length)
+            self._score(trainer, prepared)
             self._write_card()
         finally:
             sampler.stop()
@@ -296,90 +291,27 @@ class Worker:
                 ),
             )
         figures = {**self.figures, **memory.figures()}
-        self.recorder.write_results("train", {**self._totals(trainer, monitor, metrics), **figures})
+        self.recorder.write_results("train", {**outcome.totals(trainer, monitor, metrics), **figures})
 
-    def _totals(self, trainer: ReviewTrainer, monitor: MonitorCallback, metrics: dict[str, Any]) -> dict[str, Any]:
-        """Trainer's summary, over all lives of a resumed run and without pauses; the loss is the mean of all steps."""
-        trainer.losses.settle()
-        seconds, steps = max(monitor.seconds(), 1e-9), trainer.losses.count
-        batch = trainer.args.train_batch_size * trainer.args.gradient_accumulation_steps * self.ranks.world
-        summary = {
-            **metrics,
-            "train_runtime": seconds,
-            "train_steps_per_second": steps / seconds,
-            "train_samples_per_second": steps * batch / seconds,
-            "train_loss": trainer.losses.total / max(steps, 1),
-        }
-        if trainer.max_tokens is not None and trainer.state.epoch is not None:
-            reviews = len(trainer.train_dataset) * trainer.state.epoch
-            summary["train_samples_per_second"] = reviews / seconds
-        if monitor.paused_seconds:
-            summary["paused_seconds"] = monitor.paused_seconds
-        return summary
+    def _score(self, trainer: ReviewTrainer, prepared: Prepared) -> None:
+        """Score the splits that the config names, until a stop cuts it."""
+        from core.callback import EvaluationCut
 
-    def _save_model(self, trainer: ReviewTrainer, prepared: Prepared) -> None:
-        """Write `model/` beside its place and move it there, so that nobody loads a half of it."""
-        self.recorder.phase("saving")
-        if not self.ranks.head:
-            return
-        final = self.run_dir / "model"
-        temporary = self.run_dir / ".model.tmp"
-        if temporary.exists():
-            shutil.rmtree(temporary)
-        model = trainer.accelerator.unwrap_model(trainer.model)
-        model.save_pretrained(temporary)
-        # Whoever loads the model cuts reviews where training cut them, with `truncation=True`.
-        tokenizer: Any = trainer.processing_class
-        tokenizer.model_max_length = prepared.max_length
-        tokenizer.save_pretrained(temporary)
-        if final.exists():
-            shutil.rmtree(final)
-        os.replace(temporary, final)
+        for split in self.config.evaluate.splits:
+            if self.cut:
+                return
+            try:
+                outcome.score(
+                    self.run_dir, self.recorder, trainer, split, prepared.tokens[split], prepared.splits[split]
+                )
+            except EvaluationCut:
+                self.cut = True
 
     def _write_card(self) -> None:
         from core import model_card
 
         if self.ranks.head:
             model_card.write(self.run_dir, self.config, read_results(self.run_dir), self.environment)
-
-    def _evaluate(self, trainer: ReviewTrainer, split: str, tokens: Dataset, reviews: Dataset) -> None:
-        from core import metrics, predictions
-        from core.callback import EvaluationCut
-        from core.training import predict_logits
-        from core.training_data import lengths
-
-        if len(tokens) == 0:
-            return
-        prefix = "eval" if split == "dev" else split
-        self.recorder.phase("evaluating", 0, 0, split=split)
-        begun = time.monotonic()
-        try:
-            logits, measured = predict_logits(trainer, tokens, prefix)
-        except EvaluationCut:
-            self.cut = True
-            return
-        if not self.ranks.head:
-            return
-        rows = predictions.table(
-            reviews["id"][:], reviews["document"][:], reviews.with_format("numpy")["label"][:], logits, lengths(tokens)
-        )
-        labels, preds = rows["label"].to_numpy(), rows["pred"].to_numpy()
-        loss = float(rows["loss"].to_numpy().mean())
-        predictions.write(self.run_dir, split, rows)
-        scored = {f"{prefix}_{name}": value for name, value in metrics.scores(labels, preds).items()}
-        results = {f"{prefix}_loss": loss, **scored, **measured, f"{prefix}_samples": len(labels)}
-        if trainer.state.epoch is not None:
-            results["epoch"] = trainer.state.epoch
-        self.recorder.write_results(prefix, results)
-        self.recorder.emit(
-            "eval",
-            step=trainer.state.global_step,
-            split=split,
-            metrics=results,
-            final=True,
-            seconds=time.monotonic() - begun,
-        )
-        self.recorder.add_metrics({key: value for key, value in results.items() if key.startswith(prefix + "_")})
 
 
 def main(arguments: list[str]) -> int:

@@ -169,6 +169,31 @@ def test_stopped_and_resumed_it_is_the_same_run(tmp_path: Path, train: dict[str,
     assert losses[0] == losses[1]
 
 
+def test_a_stop_tells_its_checkpoint_as_best_and_is_left_behind_when_resumed(tmp_path: Path) -> None:
+    """The run stops by plan at the end of an epoch; its only evaluation comes after its only save."""
+    train = {"num_train_epochs": 2, "save_steps": 1000, "eval_steps": 1000, "load_best_model_at_end": True}
+    run_dir = make(tmp_path, data={"train_limit": 700}, train=train, launch={"stop_at_epoch": 1.0})
+    done = run_worker(run_dir)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert load_run(run_dir).state == "stopped"
+    epoch = load_run(run_dir).max_steps // 2
+    (found,) = checkpoints.list_checkpoints(run_dir)
+    assert found.whole
+    assert found.step == epoch
+    told = events(run_dir, "checkpoint")
+    assert [(event["step"], event["best"]) for event in told] == [(epoch, False), (epoch, True)]
+    assert told[-1]["metric"] == events(run_dir, "eval")[0]["metrics"]["eval_accuracy"]
+    state = checkpoints.state_of(found.path)
+    assert state["best_global_step"] == epoch
+    assert Path(state["best_model_checkpoint"]) == found.path
+    # The place to stop is behind it now: it goes on to its end.
+    assert prepare(run_dir, []) == epoch
+    done = run_worker(run_dir, "--resume")
+    assert done.returncode == 0, done.stderr[-3000:]
+    run = load_run(run_dir)
+    assert (run.state, run.step) == ("finished", 2 * epoch)
+
+
 def damage(path: Path, file: str, how: str) -> None:
     if how == "missing":
         (path / file).unlink()

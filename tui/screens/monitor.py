@@ -23,6 +23,7 @@ from tui.chart_drawing import Source
 from tui.colour_depth import ascii_of
 from tui.feed import RunFeed
 from tui.keymap import key
+from tui.pace import Pace
 from tui.screens.monitor_orders import MonitorOrders
 from tui.widgets.chart_grid import ChartGrid, Choices
 from tui.widgets.device_panel import DevicePanel
@@ -31,7 +32,7 @@ from tui.widgets.live_text import LiveText
 from tui.widgets.log_tail import LogTail
 from tui.widgets.order_line import OrderLine
 
-# At most so many pictures a second; on a line that is slower than that, as many as it takes.
+# Seconds between two pictures at least: more on few cores (`tui.pace`), and on a line that is slower than that.
 FRAME = 0.25
 # Chunks of output that may wait for the terminal before a picture is left out.
 BACKLOG = 4
@@ -76,7 +77,8 @@ class MonitorScreen(MonitorOrders):
         self._others: list[RunFeed] = []
         self._overlay = list(overlay)
         self._sources: dict[Path, Source] = {}
-        self._drawn_at = 0.0
+        self._pace = Pace(FRAME)
+        self._drawn_state = ""
         self._later = False
         self._dirty = False
         self._drawn: Any = None
@@ -137,10 +139,14 @@ class MonitorScreen(MonitorOrders):
         self._draw_soon()
 
     def _draw_soon(self) -> None:
-        """Draw, but not more often than the eye and the line can follow."""
-        if self._later:
+        """Draw, but not more often than the eye and the line can follow, and than the training can spare."""
+        run = self._feed.run
+        # Another state or the answer to an order does not wait for its turn; a run at rest takes nothing away.
+        answered = len(self._feed.telemetry.answers) != self._answers[1]
+        changed = run is not None and (run.state != self._drawn_state or answered)
+        if self._later and not changed:
             return
-        wait = self._drawn_at + FRAME - time.monotonic()
+        wait = self._pace.wait(urgent=changed or run is None or not run.live)
         if wait <= 0 and not self._line_is_busy():
             self._draw()
         else:
@@ -173,7 +179,8 @@ class MonitorScreen(MonitorOrders):
         if not self.is_current or not self._dirty:
             return
         self._dirty = False
-        self._drawn_at = time.monotonic()
+        self._pace.drawn()
+        self._drawn_state = run.state if run is not None else ""
         if run is not None:
             self.set_top(self.run_title, _("Monitor"), state=run.state)
             self.settle_orders()

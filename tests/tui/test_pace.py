@@ -1,0 +1,39 @@
+"""Pictures come as seldom as their cost and the number of cores ask for."""
+
+from __future__ import annotations
+
+import time
+
+from tui.pace import LONGEST, SHARE, Pace
+
+
+def work(seconds: float) -> None:
+    """Use a core for so long."""
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+
+
+def test_costly_pictures_wait_longer_on_fewer_cores() -> None:
+    few, many = Pace(0.1, count=2), Pace(0.1, count=1000)
+    few.drawn()
+    many.drawn()
+    begun = time.monotonic()
+    work(0.02)
+    waits = few.wait(), many.wait()
+    passed = time.monotonic() - begun
+    assert 0.02 / (SHARE * 2) - passed <= waits[0] <= LONGEST
+    assert waits[1] <= 0.1
+    assert waits[0] > waits[1]
+
+
+def test_nobody_waits_longer_than_the_longest_and_urgent_news_wait_for_the_eye_only() -> None:
+    pace = Pace(0.1, count=1)
+    pace.drawn()
+    work(0.2)
+    assert pace.wait() <= LONGEST
+    assert pace.wait(urgent=True) <= 0.1
+
+
+def test_the_first_picture_is_due_at_once() -> None:
+    assert Pace(0.1).wait(urgent=True) <= 0
