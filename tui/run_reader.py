@@ -13,10 +13,9 @@ from pathlib import Path
 
 from textual.message import Message
 
-from core.errors import NsmcTuiError
+from core.errors import NsmcTuiError, UsageError
 from core.run_index import Listing, RunIndex
 from core.run_preview import Preview, preview
-from core.run_query import QueryError, parse
 from core.run_values import SETTING, Facts, Value, metric_names, sort_runs, value
 from core.runs import Run
 
@@ -59,7 +58,7 @@ class Answer:
     pending: int = 0
     settings: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     baseline: Run | None = None
-    error: QueryError | None = None
+    error: UsageError | None = None
 
 
 class RunsRead(Message):
@@ -102,17 +101,18 @@ def answer(listing: Listing, view: View, index: RunIndex, before: tuple[Run, ...
     facts = Facts(index.settings_of, view.marked, view.baseline)
     error = None
     try:
-        # Without a query there is nothing to read: the first picture does not wait for the language.
-        shown = (
-            parse(view.query, listing.runs).keep(listing.runs, facts)
-            if view.query.strip()
-            else [run for run in listing.runs if not run.archived]
-        )
+        if view.query.strip():
+            # The first picture, which has no query, does not wait for the language.
+            from core.run_query import parse
+
+            shown = parse(view.query, listing.runs).keep(listing.runs, facts)
+        else:
+            shown = [run for run in listing.runs if not run.archived]
         if view.sort:
             shown = sort_runs(shown, view.sort, view.reverse, facts)
         elif view.reverse:
             shown.reverse()
-    except QueryError as caught:
+    except UsageError as caught:
         known = {run.id: run for run in listing.runs}
         shown, error = [known[run.id] for run in before if run.id in known], caught
     names = [name for name in view.settings if name.startswith(SETTING)]
