@@ -28,6 +28,7 @@ from core.tail import JsonlTail
 
 POLL = 0.01
 SCREEN = (40, 120)
+STARTS_WITHIN = 30.0
 # Reads the events as often as the app does, and nothing else. Arguments: the event log.
 READER = (
     "import sys, time\nfrom pathlib import Path\nfrom core.tail import JsonlTail\n"
@@ -145,6 +146,10 @@ def watched(run_dir: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     drain = threading.Thread(target=_drain, args=(main, painted), daemon=True)
     drain.start()
     try:
+        # What it takes to start is not what it takes to watch.
+        deadline = time.monotonic() + STARTS_WITHIN
+        while sum(painted) < 1000 and app.poll() is None and time.monotonic() < deadline:
+            time.sleep(POLL)
         yield f"the app on Monitor, {SCREEN[1]} × {SCREEN[0]}", app
         if sum(painted) < 1000:
             raise SystemExit("the app painted nothing: nobody watched")
