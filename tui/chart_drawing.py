@@ -226,7 +226,7 @@ class Chart:
             for column in np.argsort(np.abs(np.arange(columns) - wanted), kind="stable").tolist():
                 height = (low[int(column * scale)] + high[int(column * scale)]) / 2
                 if math.isfinite(height):
-                    row = rows - 1 - round(min(1.0, max(0.0, height)) * (rows - 1))
+                    row = _row(height, rows)
                     chars[row, column], tones[row, column] = ord(SIGNS[number % len(SIGNS)]), RUN + number
                     break
 
@@ -268,7 +268,7 @@ class Chart:
             if not math.isfinite(height):
                 continue
             column = math.floor((x - window.left) / (window.right - window.left) * (columns - 1) + 0.5)
-            row = rows - 1 - math.floor(min(1.0, max(0.0, height)) * (rows - 1) + 0.5)
+            row = _row(height, rows)
             if chars[row, column] != ord(BEST_SIGN) or tones[row, column] != BEST:
                 chars[row, column], tones[row, column] = ord(sign), BEST if sign == BEST_SIGN else MARK
 
@@ -314,3 +314,8 @@ class Chart:
 
 def _moved(found: Extremes, axis: Axis) -> Extremes:
     return Extremes(found.x * axis.scale - axis.origin, found.low, found.high)
+
+
+def _row(height: float, rows: int) -> int:
+    """The row, from the top, of the cell that holds a line's dot at this share of the height."""
+    return rows - 1 - math.floor(min(1.0, max(0.0, height)) * (rows * 4 - 1) + 0.5) // 4
