@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.device import Nvml
 from core.errors import RunError
 from core.i18n import gettext as _
 from core.i18n import language
@@ -138,6 +137,8 @@ def machine_is_busy() -> bool:
 
 def emptiest_gpu() -> int | None:
     """The driver's number of the GPU with the most free memory, where there are several; None elsewhere."""
+    from core.device import Nvml
+
     nvml = Nvml()
     gpus = nvml.sample()
     nvml.close()

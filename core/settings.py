@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from typing import Any
 
 from core.paths import settings_file
@@ -13,8 +12,15 @@ DEFAULTS: dict[str, Any] = {"lang": None, "theme": None, "colours": None, "ascii
 def load_settings() -> dict[str, Any]:
     """The settings, defaults filled in. A missing or unreadable file means defaults: settings never stop the app."""
     try:
-        values = tomllib.loads(settings_file().read_text(encoding="utf-8"))
+        text = settings_file().read_text(encoding="utf-8")
     except (OSError, ValueError):
+        return dict(DEFAULTS)
+    # Most people have no such file, and every start asks for it.
+    import tomllib
+
+    try:
+        values = tomllib.loads(text)
+    except ValueError:
         values = {}
     return {**DEFAULTS, **values}
 

@@ -37,7 +37,6 @@ def main() -> None:
 
     from core.errors import NsmcTuiError
     from tui.cli import cli
-    from tui.cli.printing import print_error
 
     debug = "--debug" in arguments
     try:
@@ -50,6 +49,8 @@ def main() -> None:
         error.show()
         code = 2 if isinstance(error, click.UsageError) else 1
     except NsmcTuiError as error:
+        from tui.cli.printing import print_error
+
         if debug:
             traceback.print_exc()
         print_error(error)

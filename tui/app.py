@@ -21,7 +21,6 @@ from textual.screen import Screen
 from core.errors import NsmcTuiError
 from core.i18n import N_
 from core.i18n import gettext as _
-from core.run_index import RunIndex
 from core.run_marks import RunMarks
 from core.settings import load_settings, save_setting
 from core.text import visible
@@ -30,14 +29,16 @@ from tui.app_alerts import AlertingApp
 from tui.keymap import key, localise, own_bindings
 from tui.machine import MachineReader
 from tui.screens.base import RunScreen
-from tui.screens.runs import RunsScreen
 from tui.terminal_output import frugal
 from tui.themes import THEMES
 
 if TYPE_CHECKING:
+    from core.run_index import RunIndex
     from tui.inspector_client import InspectorClient
 
 MACHINE_INTERVAL = 2.0
+# After the first picture.
+MACHINE_FIRST = 0.5
 RUN_SCREENS = ("monitor", "evaluation", "review")
 
 
@@ -87,7 +88,7 @@ class NsmcTuiApp(AlertingApp):
         self.runs_dir = runs
         self.demo = demo
         self._first = (run, screen)
-        self._index = index or RunIndex(runs)
+        self._index = index
         self._marks: RunMarks | None = None
         self._inspector: InspectorClient | None = None
         self._machine = MachineReader()
@@ -104,14 +105,15 @@ class NsmcTuiApp(AlertingApp):
     def on_mount(self) -> None:
         """Open the first screen, listen for signals, begin to look at the machine."""
         self._handle_signals()
-        self.push_screen(RunsScreen(self._index))
         run, screen = self._first
+        if run is not None and screen != "new":
+            self.show_run(run, screen or "monitor")
+        if len(self.screen_stack) < 2:
+            self.push_screen(self._runs_screen())
         if screen == "new":
             self.action_new_run()
-        elif run is not None:
-            self.show_run(run, screen or "monitor")
         self.set_interval(MACHINE_INTERVAL, self._read_machine)
-        self.set_timer(0.5, self._read_machine)
+        self.set_timer(MACHINE_FIRST, self._read_machine)
         self.call_after_refresh(self._started)
 
     @property
@@ -185,10 +187,21 @@ class NsmcTuiApp(AlertingApp):
         else:
             self.push_screen(screen)
 
+    def _runs_screen(self) -> Screen[Any]:
+        # Made when it is gone to: an app that was opened on a run shows that one first.
+        from core.run_index import RunIndex
+        from tui.screens.runs import RunsScreen
+
+        if self._index is None:
+            self._index = RunIndex(self.runs_dir)
+        return RunsScreen(self._index)
+
     def go_back(self) -> None:
-        """One screen back; from the first screen, quit."""
+        """One screen back; from the run that the app was opened on, to the list of runs; from there, quit."""
         if len(self.screen_stack) > 2:
             self.pop_screen()
+        elif isinstance(self.screen, RunScreen):
+            self.switch_screen(self._runs_screen())
         else:
             self.exit()
 
@@ -196,6 +209,8 @@ class NsmcTuiApp(AlertingApp):
         """Go to the list of runs."""
         while len(self.screen_stack) > 2:
             self.pop_screen()
+        if isinstance(self.screen, RunScreen):
+            self.switch_screen(self._runs_screen())
 
     def action_new_run(self, start_from: Path | None = None) -> None:
         """Open the form for a new run, filled in from the run directory `start_from` if given."""

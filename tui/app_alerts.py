@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 INTERVAL = 3.0
 # After the first picture.
-FIRST = 1.0
+FIRST = 1.5
 # More at once are counted: a wall of toasts tells nothing.
 MOST_TOASTS = 3
 KEPT = 500

@@ -27,6 +27,8 @@ SAMPLED_FROM = 4 << 20
 SAMPLES = 400
 SAMPLE_BYTES = 4096
 HEAD_BYTES, TAIL_BYTES = 64 << 10, 256 << 10
+# Seconds that reading the rest waits for the sample to be taken, and then for its picture.
+SAMPLE_PATIENCE, SAMPLE_PAINTED = 5.0, 0.1
 # What the screen takes in one go keeps keys waiting for no longer than this.
 PORTION_SECONDS = 0.008
 
@@ -138,20 +140,32 @@ class RunFeed:
         self._seen: Run | None = None
         self._news: deque[tuple[News, float]] = deque()
         self._closed = threading.Event()
+        self._sample_taken = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._notify: Callable[[], object] | None = None
         self._asked = threading.Event()
         self._failed = False
 
     # -- the thread --------------------------------------------------------------------------------------------
 
+    def begin(self) -> None:
+        """Begin to read in a thread of its own, which tells nobody before `start`."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._follow, daemon=True, name="run-feed")
+            self._thread.start()
+
     def start(self, notify: Callable[[], object]) -> None:
-        """Look after the run in a thread of its own until `close`."""
-        threading.Thread(target=self._follow, args=(notify,), daemon=True, name="run-feed").start()
+        """Look after the run in a thread of its own until `close`; what `begin` has found is told at once."""
+        self._notify = notify
+        self.begin()
+        if self._news:
+            self._tell()
 
     def close(self) -> None:
         """Let the thread end; not waited for, it may be reading."""
         self._closed.set()
 
-    def _follow(self, notify: Callable[[], object]) -> None:
+    def _follow(self) -> None:
         # The first look at a log that is read in no time is told as a whole, for one picture instead of three.
         first = True
         while not self._closed.is_set():
@@ -161,16 +175,20 @@ class RunFeed:
                 self._news.append(item)
                 first = first and not item[0].sample
                 if not first:
-                    self._tell(notify)
+                    self._tell()
+                if item[0].sample:
+                    # Reading all of it keeps every core busy: the sample is painted first.
+                    self._sample_taken.wait(SAMPLE_PATIENCE)
+                    self._closed.wait(SAMPLE_PAINTED)
             first = False
             if self._news:
-                self._tell(notify)
+                self._tell()
             self._closed.wait(LOOK_EVERY)
 
-    def _tell(self, notify: Callable[[], object]) -> None:
-        if not self._asked.is_set():
+    def _tell(self) -> None:
+        if self._notify is not None and not self._asked.is_set():
             self._asked.set()
-            notify()
+            self._notify()
 
     def _look(self) -> Iterator[tuple[News, float]]:
         news = self._look_at_status()
@@ -242,6 +260,7 @@ class RunFeed:
                 self.telemetry = Telemetry(version=self.telemetry.version)
                 self.telemetry.take(news.batch)
                 self.sampled = True
+                self._sample_taken.set()
             else:
                 self._whole.take(news.batch)
                 self.share = share

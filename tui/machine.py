@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from core.device import GpuSample, Nvml
-from core.processes import HostSample, sample_host
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from core.device import GpuSample, Nvml
+    from core.processes import HostSample
 
 
 def gpu_line(gpu: GpuSample) -> str:
@@ -26,6 +29,10 @@ class MachineReader:
 
     def line(self) -> str:
         """The line now: up to four GPUs, else the CPU."""
+        # Imported by the first look, which is behind the first picture.
+        from core.device import Nvml
+        from core.processes import sample_host
+
         if self._nvml is None:
             self._nvml = Nvml()
         gpus = self._nvml.sample()

@@ -104,7 +104,7 @@ class Plotter:
         figure.xticks([column for column, _text in frame.x_labels], [text for _column, text in frame.x_labels])
         # A blank at the origin: without any point plotext draws no ticks either.
         figure.scatter([0], [0], marker=[" "], color=LABELS)
-        for tone in np.unique(tones[chars > 0]).tolist():
+        for tone in sorted(set(tones[chars > 0].tolist())):
             row, column = np.nonzero((chars > 0) & (tones == tone))
             markers = [chr(code) for code in chars[row, column].tolist()]
             figure.scatter(column.tolist(), (rows - 1 - row).tolist(), marker=markers, color=int(tone))

@@ -73,7 +73,7 @@ def _cut(place: np.ndarray, known: np.ndarray, gap: np.ndarray, low: np.ndarray,
     """Take the line away between the last value before a gap and the first behind it."""
     spots = np.flatnonzero(known)
     before = np.searchsorted(spots, np.flatnonzero(gap)) - 1
-    for left in np.unique(before):
+    for left in sorted(set(before.tolist())):
         start = place[spots[left]] if left >= 0 else -1.0
         stop = place[spots[left + 1]] if left + 1 < len(spots) else len(low)
         first, last = max(0, int(np.floor(start)) + 1), min(len(low), int(np.ceil(stop)))

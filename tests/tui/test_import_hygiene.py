@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.tui.chart_runs import make_run, run_events, write_events
+
 HEAVY = {"torch", "transformers", "datasets", "sklearn", "pandas", "accelerate", "scipy"}
 
 
@@ -63,6 +65,49 @@ def test_first_screen_loads_neither_charts_nor_numpy() -> None:
         "asyncio.run(main())\n"
     )
     assert not loaded(code) & (HEAVY | {"plotext", "textual_plotext", "numpy", "pyarrow", "pydantic"})
+
+
+def test_the_charts_of_a_run_come_before_all_that_they_do_not_need(tmp_path: Path) -> None:
+    path = make_run(tmp_path / "runs", "watched", steps=200, metrics={"test_accuracy": 0.8912})
+    write_events(path, run_events(200))
+    # What looks at the machine and for alerts begins after the first picture, however slow this machine is.
+    code = (
+        "import asyncio, json, sys\nfrom pathlib import Path\nfrom tui import app, app_alerts\n"
+        "app.MACHINE_FIRST = app.MACHINE_INTERVAL = app_alerts.FIRST = app_alerts.INTERVAL = 600.0\n"
+        "async def main():\n"
+        f"    path = Path({str(path)!r})\n"
+        "    nsmc = app.NsmcTuiApp(path.parent, run=path)\n"
+        "    async with nsmc.run_test(size=(120, 40)) as pilot:\n"
+        "        def dots():\n"
+        "            grids = nsmc.screen.query('#charts')\n"
+        "            lines = [line.text for grid in grids for line in grid._strips]\n"
+        "            return [sign for line in lines for sign in line if '\u2800' < sign <= '\u28ff']\n"
+        "        while not dots():\n"
+        "            await pilot.pause(0.01)\n"
+        "        print(json.dumps(sorted(sys.modules)))\n"
+        "        sys.stdout.flush()\n"
+        "asyncio.run(main())\n"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    modules = set(json.loads(done.stdout.splitlines()[0]))
+    assert "numpy" in modules
+    unneeded = HEAVY | {
+        "click", "pydantic", "psutil", "pynvml", "tomlkit", "pyarrow", "statistics", "numpy.ma", "textual_plotext",
+        "core.run_index", "core.alert_log", "core.notify", "tui.screens.runs", "tui.screens.new_run",
+        "tui.screens.evaluation", "tui.screens.review", "tui.screens.help",
+    }  # fmt: skip
+    assert not modules & unneeded
+
+
+def test_opening_the_app_imports_no_other_command() -> None:
+    code = (
+        "import sys\nsys.argv = ['nsmc-tui', 'open', '--help']\n"
+        "from tui.__main__ import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print()\nprint(' '.join(name for name in sys.modules if name.startswith('tui.cli.')))\n"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "tui.cli.app_commands"
 
 
 def test_reading_predictions_loads_no_pandas(run_copy: Path) -> None:

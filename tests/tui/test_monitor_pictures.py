@@ -74,6 +74,7 @@ async def test_monitor_looks_like_this(
         await until(pilot, lambda: state == "queued" or len(feed.telemetry.steps) in (200, 60, 24_000))
         await until(pilot, lambda: not feed.behind and (grid.metrics or grid.message) and grid.sources)
         await until(pilot, lambda: all(drawing.complete for drawing in grid._drawn.values()))
+        await until(pilot, lambda: app.machine_line)
         app.clear_notifications()
         await pilot.pause(0.4)
         seen = picture(app, colours=False).replace(str(run), "RUN")

@@ -259,6 +259,37 @@ async def test_number_keys_help_palette_and_hangul_letters(run_copy: Path) -> No
         await until(pilot, lambda: isinstance(app.screen, EvaluationScreen))
 
 
+async def test_an_app_opened_on_a_run_has_the_list_behind_it_and_leaves_from_there(run_copy: Path) -> None:
+    app = NsmcTuiApp(run_copy.parent, run=run_copy)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, MonitorScreen))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, RunsScreen) and run_copy.name[16:] in screen_text(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, MonitorScreen))
+        await pilot.press("4")
+        await until(pilot, lambda: isinstance(app.screen, EvaluationScreen))
+        await pilot.press("1")
+        await until(pilot, lambda: isinstance(app.screen, RunsScreen))
+        assert len(app.screen_stack) == 2
+        await pilot.press("q")
+        await until(pilot, lambda: not app.is_running)
+
+
+async def test_the_footer_stays_until_other_keys_are_to_be_shown(run_copy: Path) -> None:
+    app = NsmcTuiApp(run_copy.parent, run=run_copy)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await until(pilot, lambda: "Enlarge" in screen_text(app).splitlines()[-1])
+        before = list(app.screen.query("FooterKey"))
+        app.screen.refresh_bindings()
+        await pilot.pause()
+        await pilot.pause()
+        assert list(app.screen.query("FooterKey")) == before
+        await pilot.press("tab")
+        await until(pilot, lambda: "Other log" in screen_text(app).splitlines()[-1])
+        assert not set(before) & set(app.screen.query("FooterKey"))
+
+
 async def test_a_silent_run_elsewhere_is_not_called_crashed(tmp_path: Path) -> None:
     path = create_run_dir(tmp_path, "far")
     write_status(path, {"state": "running", "host": "elsewhere", "pid": 1, "updated": time.time() - 500})

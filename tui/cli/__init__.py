@@ -34,7 +34,33 @@ class Context:
         return find_run(self.runs, run)
 
 
+class Commands(click.Group):
+    """The commands, imported when one of them is asked for; the app's start does without all others."""
+
+    _complete = False
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, if there is one."""
+        if cmd_name == "open":
+            from tui.cli.app_commands import open_command
+
+            return open_command
+        self._complete_commands()
+        return super().get_command(ctx, cmd_name)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, for the help."""
+        self._complete_commands()
+        return super().list_commands(ctx)
+
+    def _complete_commands(self) -> None:
+        if not self._complete:
+            self._complete = True
+            _register(self)
+
+
 @click.group(
+    cls=Commands,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     help=_("Train, watch, evaluate and review Korean sentiment classifiers in the terminal.")
@@ -59,7 +85,7 @@ def cli(ctx: click.Context, runs: str | None, lang: str | None, ascii_only: bool
     return None
 
 
-def _register() -> None:
+def _register(group: click.Group) -> None:
     from tui.cli import (
         app_commands,
         attention_command,
@@ -92,7 +118,4 @@ def _register() -> None:
         model_commands,
     ):
         for command in module.COMMANDS:
-            cli.add_command(command)
-
-
-_register()
+            group.add_command(command)

@@ -16,11 +16,28 @@ from core.errors import NsmcTuiError, UsageError
 from core.i18n import gettext as _
 
 if TYPE_CHECKING:
+    from core.run_index import RunIndex
     from tui.cli import Context
 
 # Longer than the import of the app takes there is no head start to be had.
 EARLY = 0.5
 SCREENS = ("runs", "new", "monitor", "evaluation", "review")
+
+
+def _look_early(runs: Path) -> tuple[RunIndex, Thread]:
+    """An index of `runs`, and the thread that begins to read it."""
+    from core.run_index import RunIndex
+
+    index = RunIndex(runs)
+
+    def look() -> None:
+        # Only a head start: the screen reads again, and tells what is wrong with the directory.
+        with suppress(NsmcTuiError):
+            index.refresh(EARLY)
+
+    looking = Thread(target=look, daemon=True)
+    looking.start()
+    return index, looking
 
 
 def run_app(context: Context, run: Path | None = None, screen: str = "", demo: bool = False) -> int:
@@ -34,22 +51,16 @@ def run_app(context: Context, run: Path | None = None, screen: str = "", demo: b
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # What is made while starting stays; looking through it again and again delays the first picture.
     gc.disable()
-    from core.run_index import RunIndex
+    index = None
+    if run is None and screen in ("", "runs"):
+        # The list is what is shown first.
+        index, looking = _look_early(context.runs)
+        from tui.app import NsmcTuiApp
 
-    runs = context.runs
-    index = RunIndex(runs)
-
-    def look() -> None:
-        # Only a head start: the screen reads again, and tells what is wrong with the directory.
-        with suppress(NsmcTuiError):
-            index.refresh(EARLY)
-
-    looking = Thread(target=look, daemon=True)
-    looking.start()
-    from tui.app import NsmcTuiApp
-
-    looking.join(0.05)
-    app = NsmcTuiApp(runs, run=run, screen=screen, demo=demo, index=index)
+        looking.join(0.05)
+    else:
+        from tui.app import NsmcTuiApp
+    app = NsmcTuiApp(context.runs, run=run, screen=screen, demo=demo, index=index)
     app.run()
     return app.return_code or 0
 

@@ -10,11 +10,11 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Footer
 
 from core.i18n import N_
 from core.text import visible
 from tui.keymap import key, localise
+from tui.widgets.key_line import KeyLine
 from tui.widgets.top_bar import TopBar
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class BaseScreen(Screen[None]):
         """Top line, body, footer."""
         yield TopBar()
         yield from self.compose_body()
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
 
     def compose_body(self) -> Iterable[Widget]:
         """The widgets between top line and footer."""

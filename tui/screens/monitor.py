@@ -84,6 +84,8 @@ class MonitorScreen(MonitorOrders):
         self._drawn: Any = None
         self._was_live = False
         self._left = False
+        # While the screen is being made and laid out.
+        self._feed.begin()
 
     def compose_body(self) -> Iterable[Widget]:
         """Progress, failure card, charts, log and device."""
@@ -103,6 +105,7 @@ class MonitorScreen(MonitorOrders):
         super().on_mount()
         self.set_top(self.run_title, _("Monitor"))
         self.query_one(ChartGrid).focus()
+        self._dirty = not self._feed.take()
         self._feed.start(self._notify(self._feed))
         if self._overlay:
             self._lay_over(self._overlay)
