@@ -20,7 +20,7 @@ class PictureExtension(SingleFileSnapshotExtension):
     """One readable file a snapshot."""
 
     _write_mode = WriteMode.TEXT
-    file_extension = "txt"
+    _file_extension = "txt"
 
 
 def picture(app: App[object], *, colours: bool = True) -> str:
