@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from tui.screens.review import ReviewScreen
 from tui.themes import DARK
 from tui.widgets.head_grid import HeadGrid, number_text, side_for
 from tui.widgets.heatmap import HeatMap
+from tui.widgets.spread_line import SpreadLine
 
 TEXT = "나쁘진 않지만 아니잖아 돈"
 
@@ -195,3 +198,76 @@ async def test_from_review_to_a_head_and_back(tmp_path: Path, size: tuple[int, i
         await pilot.press("escape")
         await until(pilot, lambda: app.screen is review)
         assert review.attention.choice == choice
+
+
+async def test_heads_are_switched_off_and_swept_with_the_real_model(run_copy: Path) -> None:
+    app = app_on(run_copy)
+    async with app.run_test(size=(160, 48)) as pilot:
+        await until(
+            pilot, lambda: isinstance(app.screen, ReviewScreen) and app.screen.attention.heat is not None, seconds=60
+        )
+        await pilot.press("enter", "o")
+        await until(pilot, lambda: isinstance(app.screen, HeadGridScreen) and app.screen.stats is not None)
+        screen = app.screen
+        assert isinstance(screen, HeadGridScreen)
+        given = screen.subject.inspection
+        layer, head = screen.query_one(HeadGrid).cursor
+
+        async def probabilities(*off: tuple[int, int | None]) -> tuple[float, ...]:
+            real = await app.inspector.inspect(given.model, given.text, given.max_length, attention=False, knocked=off)
+            return real.probabilities
+
+        def answer() -> str:
+            return screen.query_one("#head-answer", SpreadLine).plain
+
+        assert "→" not in answer()
+        await pilot.press("x")
+        assert screen.off == {(layer, head)}
+        await until(pilot, lambda: screen.without is not None)
+        one_off = await probabilities((layer, head))
+        assert screen.without.probabilities == pytest.approx(one_off)
+        assert one_off != given.probabilities
+        assert f"{one_off[given.pred]:.3f}" in answer()
+        # The layer as a whole beside the head, and the head on again.
+        await pilot.press("X", "x")
+        assert screen.off == {(layer, None)}
+        await until(pilot, lambda: screen.without is not None)
+        assert screen.without.probabilities == pytest.approx(await probabilities((layer, None)))
+        await pilot.press("U")
+        assert screen.off == frozenset()
+        assert screen.without is None
+        assert "→" not in answer()
+        # Backwards from the maps the last face is the sweep: each head off in turn.
+        await pilot.press("O")
+        assert screen.face == "knock_out"
+        await until(pilot, lambda: screen.knocked is not None)
+        change = screen._numbers("knock_out")
+        assert change.shape == (screen.n_layers, screen.n_heads)
+        assert change[layer, head] == pytest.approx(one_off[given.pred] - given.probabilities[given.pred], abs=1e-5)
+
+
+async def test_leaving_takes_back_what_is_being_computed(run_copy: Path) -> None:
+    app = app_on(run_copy)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await until(
+            pilot, lambda: isinstance(app.screen, ReviewScreen) and app.screen.attention.heat is not None, seconds=60
+        )
+        review = app.screen
+        await pilot.press("enter", "o")
+        await until(pilot, lambda: isinstance(app.screen, HeadGridScreen) and app.screen.stats is not None)
+        model = app.screen.subject.inspection.model
+        await until(pilot, lambda: app.inspector._process.idle)
+        # A process that stands still has not answered yet, however quick the model.
+        os.kill(app.inspector.pid, signal.SIGSTOP)
+        try:
+            await pilot.press("O")
+            await until(pilot, lambda: not app.inspector._process.idle)
+            await pilot.press("escape")
+            await until(pilot, lambda: app.screen is review)
+            await until(pilot, lambda: app.inspector._process.idle)
+        finally:
+            os.kill(app.inspector.pid, signal.SIGCONT)
+        # It goes on answering.
+        text = f"{review.session.current.document} 정말"
+        answer = await app.inspector.inspect(model, text, 64)
+        assert answer.text == text

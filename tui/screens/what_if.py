@@ -12,8 +12,7 @@ from textual.binding import BindingType
 from textual.containers import Container, Vertical
 from textual.message import Message
 from textual.widget import Widget
-from textual.widgets import OptionList, TextArea
-from textual.widgets.option_list import Option
+from textual.widgets import TextArea
 
 from core.errors import NsmcTuiError
 from core.i18n import N_
@@ -21,7 +20,6 @@ from core.i18n import gettext as _
 from core.inspector_answers import Flip
 from core.inspector_protocol import Inspection
 from core.text import visible
-from core.variants import Variant, Variants
 from tui.attention_subject import Subject
 from tui.heat_scale import colour
 from tui.heat_view import HeatChoice
@@ -32,6 +30,7 @@ from tui.widgets.attention_pane import AttentionPane
 from tui.widgets.prob_bar import ProbBar, class_names
 from tui.widgets.spread_line import SpreadLine
 from tui.widgets.text_editor import TextEditor
+from tui.widgets.variant_pane import VariantPane
 from tui.widgets.word_strip import WordStrip
 
 DEBOUNCE = 0.12
@@ -76,27 +75,11 @@ class WhatIfScreen(BaseScreen):
             super().__init__()
             self.draft, self.answer = draft, answer
 
-    class Listed(Message):
-        """The variants that were kept before have been read."""
-
-        def __init__(self, variants: Variants) -> None:
-            super().__init__()
-            self.variants = variants
-
-    class Kept(Message):
-        """A variant is on disk, or why not."""
-
-        def __init__(self, answer: Variant | NsmcTuiError) -> None:
-            super().__init__()
-            self.answer = answer
-
     def __init__(self, subject: Subject, choice: HeatChoice, chosen: Callable[[HeatChoice], None]) -> None:
         super().__init__()
         self.subject, self._choice, self._chosen = subject, choice, chosen
         self.drafts = Drafts(subject.inspection.text)
         self.inspection: Inspection | None = subject.inspection
-        self.variants: Variants | None = None
-        self._made_from: Variant | None = None
         self._searching = ""
 
     def compose_body(self) -> Iterable[Widget]:
@@ -112,9 +95,7 @@ class WhatIfScreen(BaseScreen):
                 yield TextEditor(id="editor")
                 yield ProbBar(id="probabilities")
             yield pane
-            with Vertical(id="kept"):
-                yield SpreadLine(id="variants-title")
-                yield OptionList(id="variants", markup=False, compact=True)
+            yield VariantPane(self.subject, id="kept")
 
     def on_mount(self) -> None:
         """Show the review as it is."""
@@ -124,9 +105,7 @@ class WhatIfScreen(BaseScreen):
         self.strip.show_words(self.drafts.current.text, frozenset())
         assert self.inspection is not None
         self._show_answer(self.inspection)
-        self._show_variants()
         self.strip.focus()
-        self._list()
 
     @property
     def strip(self) -> WordStrip:
@@ -159,7 +138,7 @@ class WhatIfScreen(BaseScreen):
             with self.prevent(TextArea.Changed):
                 self.query_one(TextEditor).load_text(draft.text)
         if draft.same(self.drafts.original):
-            self._made_from = None
+            self.query_one(VariantPane).parent_variant = None
             self.workers.cancel_group(self, "ask")
             self._show_answer(self.subject.inspection)
             return
@@ -344,82 +323,27 @@ class WhatIfScreen(BaseScreen):
 
     # -- variants ----------------------------------------------------------------------------------------------
 
-    @work(exclusive=True, group="list")
-    async def _list(self) -> None:
-        self.post_message(self.Listed(await asyncio.to_thread(Variants, self.subject.run_dir)))
-
-    @on(Listed)
-    def _take_list(self, message: Listed) -> None:
-        self.variants = message.variants
-        self._show_variants()
-
-    def _kept(self) -> list[Variant]:
-        return [] if self.variants is None else self.variants.of(self.subject.id, self.subject.split)
-
-    def _show_variants(self) -> None:
-        kept, options = self._kept(), self.query_one(OptionList)
-        title = Text(_("variants kept: {n}").format(n=len(kept)), colour(self.app, "secondary"))
-        self.query_one("#variants-title", SpreadLine).show(title, "" if kept else _("ctrl+s keeps the text in view"))
-        options.clear_options()
-        quiet, target = colour(self.app, "secondary"), self.subject.inspection.pred
-        for variant in kept:
-            change = variant.change if target else -variant.change
-            probability = variant.prob_1 if target else variant.prob_0
-            line = Text(no_wrap=True, overflow="ellipsis")
-            line.append(f"{probability:.3f} ", "bold" if variant.flipped else "")
-            line.append(f"{change:+.3f} ".replace("-", "−"), quiet)
-            line.append(visible(self._with_masks(variant)))
-            options.add_option(Option(line, id=variant.variant))
-        options.display = bool(kept)
-
-    def _with_masks(self, variant: Variant) -> str:
-        draft = Draft(variant.text, frozenset(variant.masked))
-        return " ".join("_" if n in draft.masked else word.text for n, word in enumerate(draft.words))
-
-    @on(OptionList.OptionSelected)
-    def _load(self, event: OptionList.OptionSelected) -> None:
-        variant = next(variant for variant in self._kept() if variant.variant == event.option.id)
-        self._made_from = variant
+    @on(VariantPane.Chosen)
+    def _load(self, message: VariantPane.Chosen) -> None:
+        variant = message.variant
         if self.drafts.put(Draft(variant.text, frozenset(variant.masked), variant.note)):
             self._show_draft()
 
+    @on(VariantPane.Failed)
+    def _not_kept(self, message: VariantPane.Failed) -> None:
+        self.nsmc.report(message.error)
+
     def action_keep(self) -> None:
         """Keep the text in view with the review."""
+        pane = self.query_one(VariantPane)
         if not self.drafts.changed:
             self.nsmc.say(_("This is the review itself; change it first."))
-        elif self.inspection is None or self.variants is None:
+        elif self.inspection is None or pane.variants is None:
             self.nsmc.say(_("The model has not answered yet."))
         elif len(self.inspection.probabilities) != 2:
             self.nsmc.say(_("Variants are kept for models with two classes."))
         else:
-            self._keep(self.variants, self.drafts.current, self.inspection, self._made_from)
-
-    @work(group="keep")
-    async def _keep(self, variants: Variants, draft: Draft, inspection: Inspection, parent: Variant | None) -> None:
-        base = self.subject.inspection.probabilities
-        try:
-            answer: Variant | NsmcTuiError = await asyncio.to_thread(
-                variants.add,
-                self.subject.id,
-                self.subject.split,
-                draft.text,
-                (inspection.probabilities[0], inspection.probabilities[1]),
-                (base[0], base[1]),
-                masked=draft.masked,
-                parent=parent,
-                note=draft.note,
-            )
-        except NsmcTuiError as error:
-            answer = error
-        self.post_message(self.Kept(answer))
-
-    @on(Kept)
-    def _take_kept(self, message: Kept) -> None:
-        if isinstance(message.answer, NsmcTuiError):
-            self.nsmc.report(message.answer)
-            return
-        self._made_from = message.answer
-        self._show_variants()
+            pane.keep(self.drafts.current, self.inspection)
 
     # -- heat --------------------------------------------------------------------------------------------------
 
