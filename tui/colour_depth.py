@@ -17,8 +17,7 @@ from textual.app import App
 from textual.filter import Monochrome
 
 from core.settings import load_settings
-
-DEPTHS = ("truecolor", "256", "16", "none")
+from tui.terminal_wishes import DEPTHS, ascii_wanted, wanted_depth
 
 _SYSTEMS = {
     "truecolor": ColorSystem.TRUECOLOR,
@@ -39,23 +38,6 @@ def depth_of(app: App[Any]) -> str:
 def ascii_of(app: App[Any]) -> bool:
     """Whether `app` is drawn without box and block characters."""
     return bool(getattr(app, "ascii_drawing", False))
-
-
-def wanted_depth(environ: Mapping[str, str], setting: str | None) -> str | None:
-    """The depth to overrule the terminal's own with: what the user says, `none` for a dumb terminal, else None."""
-    for wish in (environ.get("NSMC_TUI_COLOURS"), setting):
-        if wish in DEPTHS:
-            return wish
-    if environ.get("TERM", "") in ("dumb", "unknown") and not environ.get("COLORTERM"):
-        # Textual takes it for one with all colours.
-        return "none"
-    return None
-
-
-def wants_ascii(environ: Mapping[str, str], setting: bool) -> bool:
-    """Whether the user asks for ASCII drawing; the environment goes before the setting."""
-    wish = environ.get("NSMC_TUI_ASCII", "").strip().lower()
-    return wish not in ("0", "no", "false") if wish else setting
 
 
 def set_depth(app: App[Any], depth: str) -> None:
@@ -86,11 +68,10 @@ def set_ascii(app: App[Any], wanted: bool) -> None:
 
 def prepare(app: App[Any], environ: Mapping[str, str] = os.environ) -> None:
     """Give `app`, which has just been made, the depth and the signs that the user or the terminal asks for."""
-    settings = load_settings()
-    depth = wanted_depth(environ, settings["colours"])
+    depth = wanted_depth(environ, load_settings()["colours"])
     if depth is not None:
         set_depth(app, depth)
-    set_ascii(app, wants_ascii(environ, bool(settings["ascii"])))
+    set_ascii(app, ascii_wanted(environ))
 
 
 def _draw_anew(app: App[Any]) -> None:

@@ -22,17 +22,26 @@ MOST_PROCESSES = 4
 Style = Callable[[str], str]
 
 
-def device_lines(machine: MachineHistory, step: Mapping[str, Any], width: int, height: int, style: Style) -> list[Text]:
+def device_lines(
+    machine: MachineHistory,
+    step: Mapping[str, Any],
+    width: int,
+    height: int,
+    style: Style,
+    *,
+    ascii_only: bool = False,
+) -> list[Text]:
     """The pane in `width` × `height` cells; `step` is the run's newest `step` event, `style` gives a theme's colours.
+    With `ascii_only` nothing is drawn in block characters.
 
     With many GPUs those of the pane's end are left out, and counted.
     """
     lines: list[Text] = []
-    host = _host_lines(machine, step, width, style)
+    host = _host_lines(machine, step, width, style, ascii_only)
     room = max(2, height - len(host))
     gpus = sorted(machine.gpus.items())
     for place, (index, gpu) in enumerate(gpus):
-        block = _gpu_lines(index, gpu, width, style)
+        block = _gpu_lines(index, gpu, width, style, ascii_only)
         left = len(gpus) - place
         if len(lines) + len(block) + (left > 1) > room and lines:
             lines.append(_line("", [(_("{n} more GPUs").format(n=left), "dim")]))
@@ -64,17 +73,17 @@ def _line(caption: str, parts: list[tuple[str, str]]) -> Text:
     return text
 
 
-def _with_history(line: Text, values: Any, width: int, style: Style) -> Text:
+def _with_history(line: Text, values: Any, width: int, style: Style, ascii_only: bool) -> Text:
     """The history at the right end of `line`, as far as there is room."""
     room = min(MOST_HISTORY, width - line.cell_len - 2)
     if room < 8:
         return line
     line.append(" " * (width - line.cell_len - room))
-    line.append(sparkline(values, room), style=style("accent"))
+    line.append(sparkline(values, room, ascii_only=ascii_only), style=style("accent"))
     return line
 
 
-def _gpu_lines(index: int, gpu: GpuHistory, width: int, style: Style) -> list[Text]:
+def _gpu_lines(index: int, gpu: GpuHistory, width: int, style: Style, ascii_only: bool) -> list[Text]:
     event = gpu.last
     util, power, limit = (number(event.get(name)) for name in ("util", "power", "power_limit"))
     degrees = number(event.get("temperature"))
@@ -84,9 +93,9 @@ def _gpu_lines(index: int, gpu: GpuHistory, width: int, style: Style) -> list[Te
     if degrees is not None:
         head += [(f"   {degrees:.0f}", "bold"), (" °C", "dim")]
     head.append(("   " + visible(str(event.get("name") or "")), "dim"))
-    first = _with_history(_line(f"gpu{index}", head), gpu.util, width, style)
-    second = _with_history(_line(_("memory"), _memory_parts(event, style)), gpu.memory, width, style)
-    return [first, second, *_process_lines(event, style)]
+    first = _with_history(_line(f"gpu{index}", head), gpu.util, width, style, ascii_only)
+    second = _with_history(_line(_("memory"), _memory_parts(event, style)), gpu.memory, width, style, ascii_only)
+    return [first, second, *_process_lines(event, style, ascii_only)]
 
 
 def _memory_parts(event: Mapping[str, Any], style: Style) -> list[tuple[str, str]]:
@@ -106,7 +115,7 @@ def _memory_parts(event: Mapping[str, Any], style: Style) -> list[tuple[str, str
     return parts
 
 
-def _process_lines(event: Mapping[str, Any], style: Style) -> list[Text]:
+def _process_lines(event: Mapping[str, Any], style: Style, ascii_only: bool) -> list[Text]:
     told = sorted(_processes(event), key=lambda one: (not one.get("ours"), -(number(one.get("memory")) or 0)))
     if not told:
         words = _("the driver does not tell which processes") if event.get("hidden") else ""
@@ -118,7 +127,8 @@ def _process_lines(event: Mapping[str, Any], style: Style) -> list[Text]:
         memory = number(one.get("memory"))
         amount = "" if memory is None else " " + formats.size(memory)
         if one.get("ours"):
-            parts += [("▸ " + _("this run"), style("accent")), (f" {one.get('pid')}{amount}", "")]
+            mark = "> " if ascii_only else "▸ "
+            parts += [(mark + _("this run"), style("accent")), (f" {one.get('pid')}{amount}", "")]
         else:
             parts += [(user, style("warning")), (f" {one.get('pid')}{amount}", "")]
     if len(told) > MOST_PROCESSES:
@@ -131,7 +141,9 @@ def _processes(event: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [one for one in told if isinstance(one, Mapping)] if isinstance(told, list) else []
 
 
-def _host_lines(machine: MachineHistory, step: Mapping[str, Any], width: int, style: Style) -> list[Text]:
+def _host_lines(
+    machine: MachineHistory, step: Mapping[str, Any], width: int, style: Style, ascii_only: bool
+) -> list[Text]:
     lines = []
     allocated, reserved, peak = (number(step.get(name)) for name in ("gpu_allocated", "gpu_reserved", "gpu_peak"))
     if allocated is not None:
@@ -141,7 +153,7 @@ def _host_lines(machine: MachineHistory, step: Mapping[str, Any], width: int, st
         lines.append(_line("torch", parts))
     host = machine.host
     if host:
-        lines.append(_with_history(_line(_("worker"), _worker_parts(host)), machine.cpu, width, style))
+        lines.append(_with_history(_line(_("worker"), _worker_parts(host)), machine.cpu, width, style, ascii_only))
         lines.append(_line(_("host"), _machine_parts(host, width)))
     feed = _feed_parts(step)
     if feed:

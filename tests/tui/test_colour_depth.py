@@ -8,12 +8,14 @@ import pytest
 from rich.color import ColorSystem
 from textual.app import App, ComposeResult
 
-from core.settings import load_settings
+from core.settings import load_settings, save_setting
 from tests.tui.review_helpers import QuickInspector, app_on, make_run, until
 from tui import colour_depth
 from tui.app import NsmcTuiApp
-from tui.colour_depth import ascii_of, depth_of, wanted_depth, wants_ascii
+from tui.cli.live_view import LiveView
+from tui.colour_depth import ascii_of, depth_of
 from tui.screens.review import ReviewScreen
+from tui.terminal_wishes import ascii_wanted, wanted_depth, wants_ascii
 from tui.widgets.prob_bar import ProbBar
 
 
@@ -44,6 +46,20 @@ def test_who_decides_about_ascii() -> None:
     assert wants_ascii({}, True)
     assert not wants_ascii({"NSMC_TUI_ASCII": "0"}, True)
     assert wants_ascii({"NSMC_TUI_ASCII": "1"}, False)
+
+
+def test_commands_ask_as_the_app_does(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    save_setting("ascii", True)
+    for wish, plain in ((None, True), ("0", False), ("1", True)):
+        if wish is None:
+            monkeypatch.delenv("NSMC_TUI_ASCII", raising=False)
+        else:
+            monkeypatch.setenv("NSMC_TUI_ASCII", wish)
+        assert ascii_wanted() == ascii_of(NsmcTuiApp(tmp_path)) == plain
+        run_dir = tmp_path / f"{wish}" / "run"
+        run_dir.mkdir(parents=True)
+        (run_dir / "status.json").write_text('{"state": "running", "phase": "training", "step": 1, "max_steps": 4}')
+        assert ("━" not in LiveView(run_dir).picture(80, 24).plain) == plain
 
 
 def test_the_terminal_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

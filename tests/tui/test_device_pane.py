@@ -77,6 +77,17 @@ def test_many_gpus_are_counted_where_they_do_not_fit() -> None:
     assert "more GPUs" in lines[-1]
 
 
+def test_nothing_but_ascii_is_drawn_where_asked() -> None:
+    machine = MachineHistory()
+    machine.take({"type": "device", **gpu_fields(0, 50, 10.0)})
+    plain, usual = (
+        "\n".join(line.plain for line in device_lines(machine, {}, 120, 8, lambda name: "", ascii_only=wanted))
+        for wanted in (True, False)
+    )
+    assert not set("▁▂▃▄▅▆▇█▸") & set(plain)
+    assert set("▁▂▃▄▅▆▇█") & set(usual)
+
+
 def test_odd_events_draw_something() -> None:
     machine = MachineHistory()
     nasty = {"name": "\x1b]0;x\x07[bold]", "processes": [{"user": "\x1b[31m", "pid": "x", "memory": "much"}, 3]}

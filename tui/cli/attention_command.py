@@ -11,6 +11,7 @@ from core.attribution_methods import METHODS
 from core.errors import UsageError
 from core.i18n import gettext as _
 from tui.cli.attention_files import about_review, export_options, wants_files, write_files
+from tui.terminal_wishes import ascii_wanted
 
 if TYPE_CHECKING:
     from core.inspector_answers import Attribution
@@ -136,9 +137,10 @@ def print_attention(document: dict[str, Any]) -> None:
     highest = max((abs(weight) for weight in weights), default=0.0) or 1.0
     width = min(30, max((cell_len(visible(word["text"])) for word in words), default=0))
     digits = "7.4f" if not document.get("signed") else "+8.4f"
+    positive, negative = ("#", "-") if ascii_wanted() else ("█", "░")
     for word, weight in zip(words, weights, strict=True):
         shown = visible(word["text"])
-        bar = ("█" if weight >= 0 else "░") * round(24 * abs(weight) / highest)
+        bar = (positive if weight >= 0 else negative) * round(24 * abs(weight) / highest)
         print(f"  {shown}{' ' * max(0, width - cell_len(shown))}  {weight:{digits}}  {bar}".rstrip())
 
 

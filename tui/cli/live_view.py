@@ -18,9 +18,9 @@ from core.foreign import EventLog, open_log
 from core.i18n import gettext as _
 from core.run_preview import sparkline
 from core.runs import Run, load_run
-from core.settings import load_settings
 from core.text import visible
 from tui.cli.follow import Lines, has_ended
+from tui.terminal_wishes import ascii_wanted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -123,7 +123,7 @@ class LiveView:
         self._phase: dict[str, Any] = {}
         self._evals: dict[str, dict[str, Any]] = {}
         self._course = Course()
-        self._ascii = bool(load_settings().get("ascii"))
+        self._ascii = ascii_wanted()
 
     def poll(self) -> tuple[bool, bool]:
         """Read what is new: whether there was anything, and whether the run has ended and is read to its end."""

@@ -17,6 +17,7 @@ from textual.strip import Strip
 from core.i18n import N_
 from core.i18n import gettext as _
 from core.text import visible
+from tui.colour_depth import ascii_of
 from tui.form_model import FormModel, Row
 from tui.keymap import key, localise
 from tui.widgets.top_bar import fit
@@ -231,13 +232,14 @@ class ConfigForm(ScrollView, can_focus=True):
             base += self._style("cursor" if self.has_focus else "cursor-blurred")
         if row.kind == "gap":
             return Strip.blank(width, base)
+        plain = ascii_of(self.app)
         if row.kind == "group":
             title = f" {row.text} "
-            rule = "─" * max(0, width - cell_len(title) - 1)
+            rule = ("-" if plain else "─") * max(0, width - cell_len(title) - 1)
             return self._strip([(title, self._style("group")), (rule, self._style("rule"))], width, base)
-        mark = ("▌" if index == self.cursor else " ", self._style("mark"))
+        mark = ((">" if plain else "▌") if index == self.cursor else " ", self._style("mark"))
         if row.kind == "more":
-            sign = "▾ " if row.full else "▸ "
+            sign = ("v " if plain else "▾ ") if row.full else ("> " if plain else "▸ ")
             return self._strip([mark, (sign, self._style("dim")), (row.text, self._style("group"))], width, base)
         return self._strip([mark, *self._setting(row, width - 1)], width, base)
 

@@ -13,6 +13,7 @@ from textual.widget import Widget
 
 from core.i18n import N_
 from core.i18n import gettext as _
+from tui.colour_depth import ascii_of
 from tui.keymap import key, localise
 
 KINDS = (("tn", "fp"), ("fn", "tp"))
@@ -77,7 +78,8 @@ class Confusion(Widget, can_focus=True):
         if (row, column) != self.cursor:
             return count.rjust(CELL), "bold" if row != column else ""
         name = "block-cursor-background" if self.has_focus else "block-cursor-blurred-background"
-        return f"▌{count}".rjust(CELL), f"bold on {variables.get(name, '')}"
+        mark = ">" if ascii_of(self.app) else "▌"
+        return f"{mark}{count}".rjust(CELL), f"bold on {variables.get(name, '')}"
 
     def action_move(self, rows: int, columns: int) -> None:
         """Choose a neighbouring cell."""

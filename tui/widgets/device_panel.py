@@ -10,6 +10,7 @@ from textual.containers import Vertical
 from textual.widgets import Static
 
 from core.i18n import gettext as _
+from tui.colour_depth import ascii_of
 from tui.device_view import device_lines
 from tui.machine_history import MachineHistory
 from tui.widgets.live_text import LiveText
@@ -48,5 +49,11 @@ class DevicePanel(Vertical):
         if self._told is None or not self.is_on_screen or self.size.width < 4:
             return
         variables = self.app.theme_variables
-        lines = device_lines(*self._told, self.size.width, self.MOST_LINES, lambda name: variables.get(name, ""))
+        lines = device_lines(
+            *self._told,
+            self.size.width,
+            self.MOST_LINES,
+            lambda name: variables.get(name, ""),
+            ascii_only=ascii_of(self.app),
+        )
         self.query_one("#device-lines", LiveText).show(lines)

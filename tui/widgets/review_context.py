@@ -26,6 +26,7 @@ from core.i18n import gettext as _
 from core.neighbours import Neighbours
 from core.text import visible
 from core.train_reviews import Alike, TrainReview
+from tui.colour_depth import ascii_of
 from tui.heat_scale import colour
 from tui.keymap import key, localise
 from tui.train_lookup import TrainLookup
@@ -39,7 +40,7 @@ DEBOUNCE = 0.1
 ASK_AGAIN = 3.0
 """Seconds between two looks for nearest reviews while their vectors are being made."""
 
-BARS = "▁▂▃▄▅▆▇█"
+BARS, ASCII_BARS = "▁▂▃▄▅▆▇█", "_.-=*#"
 SHOWN = 5
 
 
@@ -298,7 +299,8 @@ class ReviewContext(VerticalScroll, can_focus=True):
     def _of_history(self, title: str, history: History) -> list[Text]:
         values = history.of_label
         shown = values if len(values) <= 24 else [values[place * len(values) // 24] for place in range(24)]
-        bars = "".join(BARS[min(len(BARS) - 1, int(value * len(BARS)))] for value in shown)
+        marks = ASCII_BARS if ascii_of(self.app) else BARS
+        bars = "".join(marks[min(len(marks) - 1, int(value * len(marks)))] for value in shown)
         name = (_("negative"), _("positive"))[history.label]
         first = Text.assemble(
             (f"p({name}) ", self._quiet), f"{values[0]:.2f} ", (bars, colour(self.app, "accent")), f" {values[-1]:.2f}"

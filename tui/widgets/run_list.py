@@ -21,6 +21,7 @@ from core.i18n import N_
 from core.run_values import Value
 from core.runs import Run
 from core.text import visible
+from tui.colour_depth import ascii_of
 from tui.keymap import key, localise
 from tui.run_columns import GAP, NAME_WITH_DATE, Column, layout, run_title, text_of, title
 from tui.widgets.top_bar import STATE_MARKS, fit
@@ -211,7 +212,7 @@ class RunList(ScrollView, can_focus=True):
         accent = Style(color=colours["accent"])
         quiet = Style() if chosen else Style(color=colours["secondary"])
         segments = [
-            Segment("▌" if chosen else " ", accent),
+            Segment((">" if ascii_of(self.app) else "▌") if chosen else " ", accent),
             Segment("+" if run.path in self._marked else " ", accent + Style(bold=True)),
         ]
         for number, shown in enumerate(self._columns):

@@ -11,8 +11,8 @@ from core import formats
 from core.i18n import gettext as _
 from core.run_preview import Preview, sparkline
 from core.runs import Run
-from core.settings import load_settings
 from core.text import visible
+from tui.colour_depth import ascii_of
 from tui.widgets.top_bar import fit, state_text
 
 METRICS = ("accuracy", "f1", "precision", "recall", "macro_f1", "loss")
@@ -28,7 +28,6 @@ class RunPreview(Static):
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__("", id=id, markup=False)
-        self._ascii = bool(load_settings().get("ascii"))
         self._shown = Text()
 
     def show(self, run: Run | None, found: Preview | None, baseline: Run | None) -> None:
@@ -74,7 +73,7 @@ class RunPreview(Static):
         loss = found.loss if found.loss is not None else run.loss
         parts: list[tuple[str, str]] = []
         if found.losses:
-            parts.append((_("loss"), f"{sparkline(found.losses, SPARK, self._ascii)} {formats.number(loss)}"))
+            parts.append((_("loss"), f"{sparkline(found.losses, SPARK, ascii_of(self.app))} {formats.number(loss)}"))
         elif loss is not None:
             parts.append((_("loss"), formats.number(loss)))
         if found.learning_rate is not None:
