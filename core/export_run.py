@@ -1,4 +1,4 @@
-"""A run for others: its model, tables, errors, verdicts and files for labelling tools, in one directory.
+"""A run for others: its model, tables, errors, verdicts, variants and files for labelling tools, in one directory.
 
 The directory is whole or not there; nothing that an export did not make is ever replaced.
 """
@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core import __version__, export_cleanlab, export_labels, export_rows, formats, metrics
+from core import __version__, export_cleanlab, export_labels, export_rows, formats, metrics, variants
 from core.errors import NsmcTuiError, UsageError
 from core.export_files import ExportError, safe_name
 from core.export_folder import MANIFEST, cannot_write, check_target, digest, into_place, link_or_copy, umask
-from core.export_tables import review_rows, review_schema, verdict_rows, verdict_schema
+from core.export_tables import review_rows, review_schema, variant_schema, verdict_rows, verdict_schema
 from core.i18n import gettext as _
 from core.predictions import Prediction, Predictions
 from core.runs import CONFIG_FILE, load_run
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
     from core.export_attention import ReviewExport
 
-PARTS = ("model", "tables", "errors", "verdicts", "labelstudio", "argilla", "cleanlab", "attention")
+PARTS = ("model", "tables", "errors", "verdicts", "variants", "labelstudio", "argilla", "cleanlab", "attention")
 """What can be asked for, in the order it is made."""
 
-USUAL = ("model", "tables", "errors", "verdicts", "labelstudio", "argilla", "cleanlab")
+USUAL = ("model", "tables", "errors", "verdicts", "variants", "labelstudio", "argilla", "cleanlab")
 """What is made when nothing is asked for: all that does not take a process with the model."""
 
 
@@ -117,6 +117,7 @@ class _Export:
             "tables": self._tables,
             "errors": self._errors,
             "verdicts": self._verdicts,
+            "variants": self._variants,
             "cleanlab": self._cleanlab,
             "labelstudio": self._label_studio,
             "argilla": self._argilla,
@@ -246,18 +247,35 @@ class _Export:
         assert self.predictions is not None
         if not self.verdicts:
             raise ExportError(_("nobody has judged a review of {split}").format(split=self.predictions.split))
-        documents = dict(
-            zip(
-                self.predictions.table.column("id").to_pylist(),
-                self.predictions.table.column("document").to_pylist(),
-                strict=True,
-            )
-        )
+        documents = self._documents()
         rows = [{**row, "document": documents.get(row["id"], "")} for row in self.verdicts.values()]
-        schema = verdict_schema()
+        self._all_formats("verdicts", rows, verdict_schema(), _("verdicts"))
+
+    def _variants(self) -> None:
+        """Every variant of a review of the split, whatever else was chosen."""
+        assert self.predictions is not None
+        documents, split = self._documents(), self.predictions.split
+        rows = [
+            {**row, "document": documents.get(row["id"], "")}
+            for row in variants.rows(self.run_dir)
+            if row["split"] == split
+        ]
+        if not rows:
+            raise ExportError(_("nobody has kept a variant of a review of {split}").format(split=split))
+        about = _("changed reviews and what the model said to them")
+        self._all_formats("variants", rows, variant_schema(), about)
+
+    def _documents(self) -> dict[str, str]:
+        """The reviews of the split by their ids."""
+        assert self.predictions is not None
+        ids, documents = (self.predictions.table.column(name).to_pylist() for name in ("id", "document"))
+        return dict(zip(ids, documents, strict=True))
+
+    def _all_formats(self, name: str, rows: list[dict[str, Any]], schema: Any, about: str) -> None:
+        """The same rows as a file of each of the formats."""
         for format_ in export_rows.FORMATS:
             data = export_rows.encode(format_, schema.names, rows, excel=self.request.excel, schema=schema)
-            self.write(f"verdicts.{format_}", data, _("verdicts") if format_ == "csv" else _("the same rows"))
+            self.write(f"{name}.{format_}", data, about if format_ == "csv" else _("the same rows"))
 
     def _cleanlab(self) -> None:
         """All reviews of the split: cleanlab's thresholds are means over all of them."""

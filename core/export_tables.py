@@ -44,6 +44,16 @@ def verdict_schema() -> Any:
     )
 
 
+def variant_schema() -> Any:
+    """The columns of variants (`core.variants.rows`, and `document`: the review itself) and their types."""
+    import pyarrow as pa
+
+    texts = [(name, pa.string()) for name in ("id", "split", "variant", "parent", "document", "text")]
+    numbers = [(name, pa.float64()) for name in ("prob_0", "prob_1", "base_0", "base_1", "change")]
+    masked = ("masked", pa.list_(pa.int64()))
+    return pa.schema([*texts, masked, *numbers, ("flipped", pa.bool_()), ("note", pa.string()), ("ts", pa.float64())])
+
+
 def review_rows(reviews: Sequence[Prediction], verdicts: export_labels.Verdicts) -> list[dict[str, Any]]:
     """Reviews as rows: the columns of the predictions, `kind`, and the verdict that counts."""
     empty: dict[str, Any] = {"verdict": None, "new_label": None, "tags": [], "note": ""}

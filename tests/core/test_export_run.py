@@ -21,6 +21,7 @@ from core.export_run import PARTS, USUAL, Request, export_run, parts_of
 from core.export_tables import write_rows
 from core.predictions import COLUMNS, Predictions
 from core.review_log import Opinion, ReviewLog
+from core.variants import Variants
 from tests.conftest import run_cli
 from tests.tui.review_helpers import NASTY, make_run
 
@@ -286,3 +287,31 @@ def test_which_reviews_is_said_as_for_errors(run_dir: Path, tmp_path: Path) -> N
     assert pq.read_table(tmp_path / "out" / "errors.parquet").column("id").to_pylist() == ["1003"]
     wrong = run_cli("export", str(run_dir), "--to", str(tmp_path / "x"), "--where", "lose<0.5")
     assert wrong.returncode == 2
+
+
+def test_variants_go_along(run_dir: Path, tmp_path: Path) -> None:
+    kept = Variants(run_dir)
+    first = kept.add("1001", "test", "링크 아니다", (0.8, 0.2), (0.1, 0.9), masked=(1,))
+    kept.add("1001", "test", FORMULA, (0.4, 0.6), (0.1, 0.9), parent=first, note="flip")
+    kept.add("7", "dev", "다른 것", (0.5, 0.5), (0.5, 0.5))
+    manifest = export_run(run_dir, tmp_path / "out", Request(("errors", "variants"), rows=np.array([0])))
+    assert manifest["parts"] == ["errors", "variants"]
+    rows = pq.read_table(tmp_path / "out" / "variants.parquet").to_pylist()
+    assert [row["text"] for row in rows] == ["링크 아니다", FORMULA]
+    assert [row["document"] for row in rows] == [FORMULA, FORMULA]
+    assert rows[0]["masked"] == [1]
+    assert rows[0]["parent"] is None
+    assert rows[1]["parent"] == rows[0]["variant"] == first.variant
+    assert [row["flipped"] for row in rows] == [True, False]
+    assert [row["change"] for row in rows] == pytest.approx([-0.7, -0.3])
+    lines = (tmp_path / "out" / "variants.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line) for line in lines] == rows
+    with (tmp_path / "out" / "variants.csv").open(encoding="utf-8", newline="") as file:
+        assert [row["text"] for row in csv.DictReader(file)] == ["링크 아니다", FORMULA]
+    assert "`variants.csv`" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+
+
+def test_without_variants_that_is_said(run_dir: Path, tmp_path: Path) -> None:
+    manifest = export_run(run_dir, tmp_path / "out", Request(("tables", "variants")))
+    assert list(manifest["missing"]) == ["variants"]
+    assert not (tmp_path / "out" / "variants.csv").exists()

@@ -20,14 +20,14 @@ KINDS = ("all", "fp", "fn", "near", "sure", "suspect", "correct", "any")
 """Kinds of reviews, as `errors` has them."""
 
 
-@click.command(help=_("Write a run's model, tables, errors and verdicts to a directory for others."))
+@click.command(help=_("Write a run's model, tables, errors, verdicts and variants to a directory for others."))
 @click.argument("run")
 @click.option("--to", "target", metavar="DIR", required=True, type=click.Path(path_type=Path), help=_("Where to."))
 @click.option(
     "--what",
     metavar="PART,…",
     multiple=True,
-    help=_("model, tables, errors, verdicts, labelstudio, argilla, cleanlab, attention, or all."),
+    help=_("model, tables, errors, verdicts, variants, labelstudio, argilla, cleanlab, attention, or all."),
 )
 @click.option("--split", default=None, help=_("test (default) or dev."))
 @click.option("--kind", type=click.Choice(KINDS), default="all", help=_("Which reviews; the errors."))
