@@ -271,16 +271,22 @@ def bulk(question: Question[Any]) -> Question[tuple[Any]]:
     return Question({**question.request, "bulk": True}, lambda header, payload: (question.read(header, payload),))
 
 
+def advance(steps: Generator[Step, Any, Patterns], answer: Any) -> Step | Patterns:
+    """Hand `answer` (None at first) to `steps`: the next step, or the patterns when there is none. For a thread, which
+    cannot pass on the StopIteration."""
+    try:
+        return steps.send(answer)
+    except StopIteration as end:
+        found: Patterns = end.value
+        return found
+
+
 def answered(steps: Generator[Step, Any, Patterns], ask: Callable[[Step], Any]) -> Patterns:
     """The patterns of `steps`, each answered by `ask`."""
     answer: Any = None
-    while True:
-        try:
-            step = steps.send(answer)
-        except StopIteration as end:
-            found: Patterns = end.value
-            return found
+    while not isinstance(step := advance(steps, answer), Patterns):
         answer = ask(step)
+    return step
 
 
 def cache_file(

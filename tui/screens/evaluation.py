@@ -27,6 +27,7 @@ from core.runs import load_run
 from core.text import visible
 from tui.keymap import key
 from tui.screens.base import RunScreen
+from tui.screens.patterns_door import PATTERNS_KEY
 from tui.widgets.confusion import Confusion
 
 SCORES = (
@@ -117,6 +118,7 @@ class EvaluationScreen(RunScreen):
         key("d", "next_split", N_("Split"), N_("Next split: test, dev"), show=True),
         key("v", "evaluate", N_("Evaluate now"), N_("Predict and score this split now"), show=True),
         key("y", "copy", N_("Copy"), N_("Copy the table as Markdown")),
+        PATTERNS_KEY,
     ]
 
     def __init__(self, run_dir: Path) -> None:
@@ -259,6 +261,12 @@ class EvaluationScreen(RunScreen):
     def _review(self, kind: str) -> None:
         if self._scored is not None:
             self.nsmc.show_run(self.run_dir, "review", push=True, kind=kind, split=self._scored.split)
+
+    def action_patterns(self) -> None:
+        """What the errors of this split have in common."""
+        from tui.screens.patterns import PatternsScreen
+
+        self.app.push_screen(PatternsScreen(self.run_dir, self._scored.split if self._scored is not None else None))
 
     def action_next_split(self) -> None:
         """Show the next split that has predictions."""

@@ -31,6 +31,7 @@ from tui.keymap import key
 from tui.review_session import Opened, ReviewSession, kind_name, open_run, sort_name
 from tui.screens import review_verdicts
 from tui.screens.base import RunScreen
+from tui.screens.patterns_door import PatternActions
 from tui.screens.review_attention import AttentionActions
 from tui.screens.review_beyond import BeyondActions
 from tui.screens.review_finding import FindingActions
@@ -53,7 +54,7 @@ PLACE_DELAY = 0.7
 """Seconds at one place after which it is kept."""
 
 
-class ReviewScreen(FindingActions, VerdictActions, AttentionActions, BeyondActions, RunScreen):
+class ReviewScreen(FindingActions, VerdictActions, AttentionActions, BeyondActions, PatternActions, RunScreen):
     """The queue of a run's reviews of one `kind` (see `core.review_queue`), their text, attention and verdicts.
 
     `kind` None goes on where one left off, else with the errors. `split` None is test, or what has predictions.
@@ -71,6 +72,7 @@ class ReviewScreen(FindingActions, VerdictActions, AttentionActions, BeyondActio
         *AttentionActions.BINDINGS,
         key("enter", "details", N_("Details"), N_("What is known around the review, in the place of the attention")),
         *BeyondActions.BINDINGS,
+        *PatternActions.BINDINGS,
         key("y", "copy", N_("Copy"), N_("Copy the review's text")),
         # Six keys at most at the bottom; the way to Evaluation stays a key.
         key("4", "run_screen('evaluation')", N_("Evaluation"), N_("Scores and confusion matrix")),
