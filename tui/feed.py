@@ -164,6 +164,7 @@ class RunFeed:
     def close(self) -> None:
         """Let the thread end; not waited for, it may be reading."""
         self._closed.set()
+        self._sample_taken.set()
 
     def _follow(self) -> None:
         # The first look at a log that is read in no time is told as a whole, for one picture instead of three.
@@ -179,7 +180,8 @@ class RunFeed:
                 if item[0].sample:
                     # Reading all of it keeps every core busy: the sample is painted first.
                     self._sample_taken.wait(SAMPLE_PATIENCE)
-                    self._closed.wait(SAMPLE_PAINTED)
+                    if self._closed.wait(SAMPLE_PAINTED):
+                        return
             first = False
             if self._news:
                 self._tell()
