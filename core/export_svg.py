@@ -6,10 +6,10 @@ Latin one), so that heat and letters agree whatever the viewer has.
 
 from __future__ import annotations
 
+import html
 import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
-from xml.sax.saxutils import escape, quoteattr
 
 from core import attention
 from core.attribution_methods import METHODS
@@ -33,6 +33,11 @@ LARGEST_MAP = 64
 
 SPECIAL = ("hidden", "renormalised", "shown")
 FONTS = "'Noto Sans Mono CJK KR', 'D2Coding', 'Nanum Gothic Coding', monospace"
+
+
+def escape(text: str) -> str:
+    """`text` between tags (`xml.sax.saxutils` has it too, and imports an HTTP client with it)."""
+    return html.escape(text, quote=False)
 
 
 @dataclass(frozen=True)
@@ -359,7 +364,7 @@ class _Canvas:
         height = self.y + 12
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{self.width}" height="{height}" '
-            f'viewBox="0 0 {self.width} {height}" font-family={quoteattr(FONTS)} font-size="{SIZE}" '
+            f'viewBox="0 0 {self.width} {height}" font-family="{FONTS}" font-size="{SIZE}" '
             'xml:space="preserve">\n'
             f"<title>{escape(title)}</title>\n"
             f'<rect width="100%" height="100%" fill="{self.palette.ground}"/>\n' + "\n".join(self.parts) + "\n</svg>\n"

@@ -24,7 +24,7 @@ from core.i18n import gettext as _
 from core.run_marks import RunMarks
 from core.settings import load_settings, save_setting
 from core.text import visible
-from tui import colour_depth
+from tui import collecting, colour_depth
 from tui.app_alerts import AlertingApp
 from tui.keymap import key, localise, own_bindings
 from tui.machine import MachineReader
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 MACHINE_INTERVAL = 2.0
 # After the first picture.
 MACHINE_FIRST = 0.5
+LATEST_COLLECTION = 3.0
+"""Seconds after which garbage is collected again, however slowly a screen opens."""
 RUN_SCREENS = ("monitor", "evaluation", "review")
 
 
@@ -145,6 +147,7 @@ class NsmcTuiApp(AlertingApp):
 
     async def on_unmount(self) -> None:
         """End the inspector; runs are left alone."""
+        gc.enable()
         self._machine.close()
         self.close_alerts()
         if self._inspector is not None:
@@ -171,6 +174,9 @@ class NsmcTuiApp(AlertingApp):
             from tui.screens.evaluation import EvaluationScreen
 
             return EvaluationScreen(run_dir)
+        # Until Review is at rest, or does not come to be.
+        collecting.put_off()
+        self.set_timer(LATEST_COLLECTION, collecting.settle)
         from tui.screens.review import ReviewScreen
 
         return ReviewScreen(run_dir, **options)

@@ -19,6 +19,7 @@ from tui.app import NsmcTuiApp
 from tui.screens.review import ReviewScreen
 from tui.widgets.heatmap import HeatMap
 from tui.widgets.prompt_line import PromptLine
+from tui.widgets.review_context import ReviewContext
 from tui.widgets.review_list import ReviewList
 from tui.widgets.spread_line import SpreadLine
 from tui.widgets.token_strip import TokenStrip
@@ -310,3 +311,25 @@ async def test_with_a_real_model_and_inspector(tmp_path: Path) -> None:
         await pilot.press("n")
         await until(pilot, lambda: heated(app) and detail.review.label == 1, 30)
         assert detail.inspection.text.startswith("이 영화")
+
+
+async def test_the_next_review_is_one_picture_of_what_differs(tmp_path: Path) -> None:
+    inspector = QuickInspector()
+    app = app_on(make_run(tmp_path), inspector)
+    async with app.run_test(size=WIDE) as pilot:
+        await until(pilot, lambda: heated(app))
+        # Past the second, which is so long that it gets a scrollbar; there and back, so that all is fetched.
+        for key in ("n", "n", "n", "p"):
+            await pilot.press(key)
+            await until(pilot, lambda: heated(app) and review_of(app).detail.query_one(ReviewContext)._complete)
+        screen, queue = review_of(app), app.screen.query_one(ReviewList)
+        laid_out: list[object] = []
+        drawn: list[int] = []
+        screen.screen_layout_refresh_signal.subscribe(screen, laid_out.append)
+        draw = queue.render_line
+        queue.render_line = lambda y: drawn.append(y) or draw(y)  # type: ignore[func-returns-value, method-assign]
+        await pilot.press("n")
+        assert heated(app)
+        await until(pilot, lambda: drawn)
+        assert set(drawn) == {2, 3}
+        assert not laid_out

@@ -23,6 +23,7 @@ from tui.screens.filter_dialog import FilterDialog
 from tui.screens.review import ReviewScreen
 from tui.widgets.prompt_line import PromptLine
 from tui.widgets.review_about import ReviewAbout
+from tui.widgets.review_context import ReviewContext
 from tui.widgets.review_list import ReviewList
 from tui.widgets.spread_line import SpreadLine
 
@@ -313,6 +314,12 @@ async def test_where_one_left_off_is_there_again(tmp_path: Path) -> None:
         assert app.screen.query_one(ReviewList).cursor == 2
 
 
+def around(app: NsmcTuiApp) -> bool:
+    """Whether what is around the review in view is there, or not shown."""
+    pane = app.screen.query_one(ReviewContext)
+    return pane._complete or not pane.is_on_screen
+
+
 @pytest.mark.parametrize("size", [WIDE, SMALL])
 @pytest.mark.parametrize("lang", ["en", "ko"])
 async def test_pictures(tmp_path: Path, snapshot: SnapshotAssertion, size: tuple[int, int], lang: str) -> None:
@@ -330,9 +337,10 @@ async def test_pictures(tmp_path: Path, snapshot: SnapshotAssertion, size: tuple
         if size == SMALL:
             assert picture(app, colours=False) == snapshot(name="list")
         await pilot.press("n", "enter")
-        await pilot.pause()
+        await until(pilot, lambda: around(app))
         assert picture(app, colours=False) == snapshot(name="foreign text")
         await pilot.press("p")
+        await until(pilot, lambda: around(app))
         assert picture(app, colours=False) == snapshot(name="long text")
         await pilot.press("F", *" slice:quotes", "enter")
         await until(pilot, lambda: opened(app) and app.screen.has_class("-empty"))

@@ -30,6 +30,9 @@ from tui.screens.base import RunScreen
 from tui.screens.patterns_door import PATTERNS_KEY
 from tui.widgets.confusion import Confusion
 
+READY_REVIEW = 0.3
+"""Seconds after which the next screen is made ready: this one is in view by then."""
+
 SCORES = (
     ("accuracy", N_("accuracy")),
     ("f1", "F1"),
@@ -145,6 +148,13 @@ class EvaluationScreen(RunScreen):
         self._show_empty(_("reading the predictions …"))
         self._load(None)
         self.set_interval(2.0, self._look_again)
+        self.set_timer(READY_REVIEW, self._import_review)
+
+    @work(thread=True, group="import")
+    def _import_review(self) -> None:
+        """Have the next screen's modules: importing them is most of what opening it takes."""
+        import tui.cli.review_commands
+        import tui.screens.review  # noqa: F401
 
     def on_screen_resume(self) -> None:
         """Coming back from Review there may be verdicts."""

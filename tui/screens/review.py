@@ -26,6 +26,7 @@ from core.review_place import Place, save_place
 from core.review_queue import THRESHOLD
 from core.runs import find_run
 from core.text import visible
+from tui import collecting
 from tui.heat_scale import colour
 from tui.keymap import key
 from tui.review_session import Opened, ReviewSession, kind_name, open_run, sort_name
@@ -328,9 +329,16 @@ class ReviewScreen(FindingActions, VerdictActions, AttentionActions, BeyondActio
         self._place_timer = self.set_timer(PLACE_DELAY, self._keep_place)
 
     def _keep_place(self) -> None:
+        # The first time, Review has just been opened.
+        collecting.settle()
         if self.session is not None and not self.session.stale and self.session.place != self._place:
             self._place = self.session.place
-            self._save_place(self._place)
+            self._save_place_aside(self._place)
+
+    @work(thread=True, exclusive=True, group="place")
+    def _save_place_aside(self, place: Place) -> None:
+        # Until it is synced to the disk keys would wait.
+        self._save_place(place)
 
     def _save_place(self, place: Place) -> None:
         assert self._opened is not None

@@ -85,6 +85,10 @@ class AttentionPane(Container):
         yield HeatMap(id="map")
         yield WordBars(id="word-bars")
 
+    def on_mount(self) -> None:
+        """The map's title reads out its cursor, in the same picture."""
+        self.query_one(HeatMap).at_once = self._show_map_title
+
     @property
     def model_size(self) -> tuple[int, int] | None:
         """Layers and heads of the model in view, None while there is no attention."""
@@ -108,6 +112,7 @@ class AttentionPane(Container):
         self.query_one("#scale", SpreadLine).show()
         lines = [visible(line) for part in (message, hint) if part for line in part.split("\n")]
         self.query_one(HeatMap).show_message("\n".join(lines))
+        self._show_map_title()
 
     def show_inspection(self, inspection: Inspection) -> None:
         """Lay heat over the review in view, which `inspection` is of."""
@@ -212,6 +217,8 @@ class AttentionPane(Container):
             heat_map.show(heat.matrix, tuple(unit.label for unit in heat.units), heat.asking)
         else:
             heat_map.show_message(visible(inspection.note))
+        # Not left to the map's message, which often comes after this picture.
+        self._show_map_title()
 
     def _pin(self, name: str, top: float) -> float | None:
         """The end of the scale `name` where scales are pinned: where it was when it was first drawn since then."""

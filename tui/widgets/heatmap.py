@@ -5,6 +5,7 @@ Drawn line by line from steps computed once, so that 128 × 128 scrolls as fluid
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -16,7 +17,6 @@ from textual import events
 from textual.binding import BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from core.i18n import N_
@@ -24,6 +24,7 @@ from core.text import clusters
 from tui.colour_depth import ascii_of
 from tui.heat_scale import HeatScale, colour, scale_of
 from tui.keymap import key, localise
+from tui.widgets.line_view import LineView
 from tui.widgets.top_bar import fit
 from tui.widgets.virtual_size import set_virtual_size
 
@@ -52,7 +53,7 @@ def syllables(label: str, count: int) -> list[str]:
     return shown + [" " * CELL] * (count - len(shown))
 
 
-class HeatMap(ScrollView, can_focus=True):
+class HeatMap(LineView, can_focus=True):
     """A square map of weights with row and column titles; arrows move a cursor. Posts `Moved` when it does.
 
     Row titles stay at the left and column titles on top while the cells scroll. Space marks the row's unit as asking
@@ -96,6 +97,8 @@ class HeatMap(ScrollView, can_focus=True):
         self.asking: tuple[int, ...] = ()
         self.digits = False
         self.pinned: float | None = None
+        # Called where `Moved` is posted: a message's answer would often be a picture of its own, 1/60 s later.
+        self.at_once: Callable[[], None] | None = None
         self._steps: NDArray[np.int64] = np.zeros((0, 0), dtype=np.int64)
         self._row_titles: list[str] = []
         self._column_titles: list[list[str]] = []
@@ -232,6 +235,8 @@ class HeatMap(ScrollView, can_focus=True):
             first, width = self._head - self.scroll_offset.y, self.scrollable_content_region.width
             lines = (Region(0, first + line, width, 1) for line in (before[0], place[0]))
             self.refresh(Region(0, 0, width, self._head), *lines)
+        if self.at_once is not None:
+            self.at_once()
         self.post_message(self.Moved())
 
     def action_mark(self) -> None:
@@ -280,7 +285,7 @@ class HeatMap(ScrollView, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """A line of column titles, or one row."""
         width = self.scrollable_content_region.width
-        base = self.rich_style
+        base = self.base_style
         if not self.labels:
             return self._message_line(y, width, base)
         scale = scale_of(self.app)

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from rich.cells import cell_len
 from rich.text import Text
 from textual import on, work
-from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import VerticalScroll
+from textual.geometry import Region, Size
 from textual.message import Message
+from textual.strip import Strip
 from textual.timer import Timer
-from textual.widgets import Static
 
 from core import dynamics, formats, neighbours
 from core.dynamics import History
@@ -30,6 +29,8 @@ from tui.colour_depth import ascii_of
 from tui.heat_scale import colour
 from tui.keymap import key, localise
 from tui.train_lookup import TrainLookup
+from tui.widgets.line_view import LineView
+from tui.widgets.virtual_size import set_virtual_size
 
 if TYPE_CHECKING:
     from tui.app import NsmcTuiApp
@@ -53,7 +54,7 @@ class Subject:
     split: str
 
 
-class ReviewContext(VerticalScroll, can_focus=True):
+class ReviewContext(LineView, can_focus=True):
     """What is known of the review in view beyond itself. `open_run` once, `show_review` for each review.
 
     Nothing is asked while the pane is hidden. The vectors of train are made while it is shown and `building` is on,
@@ -61,8 +62,7 @@ class ReviewContext(VerticalScroll, can_focus=True):
     """
 
     DEFAULT_CSS = """
-    ReviewContext { height: 1fr; scrollbar-size-vertical: 1; }
-    ReviewContext Static { height: auto; width: 1fr; }
+    ReviewContext { height: 1fr; overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         key(
@@ -94,10 +94,7 @@ class ReviewContext(VerticalScroll, can_focus=True):
         self._progress: neighbours.Progress | None = None
         self._making = ""
         self._again: Timer | None = None
-
-    def compose(self) -> ComposeResult:
-        """One text, drawn anew when a part of it comes."""
-        yield Static("", id="context-text", markup=False)
+        self._lines: list[Text] = []
 
     # -- what is asked -----------------------------------------------------------------------------------------
 
@@ -255,9 +252,40 @@ class ReviewContext(VerticalScroll, can_focus=True):
         """Texts are cut to the width."""
         self._draw()
 
+    def watch_show_vertical_scrollbar(self) -> None:
+        """A scrollbar takes a column without a resize."""
+        if self.is_mounted:
+            self._draw()
+
+    @property
+    def _complete(self) -> bool:
+        """Whether nothing more is to come for the review in view."""
+        alike = self._found.get("alike")
+        return alike is not None and ("nearest" in self._found or self._model is None or not isinstance(alike, Alike))
+
     def _draw(self) -> None:
-        with contextlib.suppress(LookupError):
-            self.query_one("#context-text", Static).update(self.picture())
+        width = self.scrollable_content_region.width
+        if width < 1:
+            return
+        before = self._lines
+        self._lines = list(self.picture().wrap(self.app.console, width))
+        # As tall as before until all is there: a scrollbar that goes and comes for each review would have the whole
+        # screen laid out twice for each.
+        height = len(self._lines) if self._complete else max(len(self._lines), self.virtual_size.height)
+        set_virtual_size(self, Size(width, height))
+        looks = [[(line.plain, line.style, line.spans) for line in lines] for lines in (before, self._lines)]
+        for number, (old, new) in enumerate(zip_longest(*looks), -self.scroll_offset.y):
+            if old != new:
+                self.refresh(Region(0, number, width, 1))
+
+    def render_line(self, y: int) -> Strip:
+        """One line of the text."""
+        base, width = self.base_style, self.scrollable_content_region.width
+        number = y + self.scroll_offset.y
+        if number >= len(self._lines):
+            return Strip.blank(width, base)
+        segments = self._lines[number].render(self.app.console)
+        return Strip(segments).apply_style(base).adjust_cell_length(width, base)
 
     def picture(self) -> Text:
         """All parts, one under the other."""

@@ -14,7 +14,6 @@ from textual.binding import BindingType
 from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from core.i18n import N_
@@ -24,6 +23,7 @@ from core.text import visible
 from tui.heat_scale import colour
 from tui.keymap import key, localise
 from tui.review_session import ReviewSession
+from tui.widgets.line_view import LineView
 from tui.widgets.top_bar import fit
 from tui.widgets.virtual_size import set_virtual_size
 
@@ -79,7 +79,7 @@ def verdict_sign(opinion: Opinion) -> str:
     return "" if opinion.empty else "#"
 
 
-class ReviewList(ScrollView, can_focus=True):
+class ReviewList(LineView, can_focus=True):
     """Loss, p(positive), kind and the beginning of each review of a queue, one a line.
 
     Posts `Moved` when another line is chosen and `Opened` for enter.
@@ -106,7 +106,8 @@ class ReviewList(ScrollView, can_focus=True):
         key("enter", "open", N_("Read"), N_("Show the review with its attention"), show=True),
         key("enter", "open_beside", N_("Map"), N_("To the map of who looks at whom")),
     ]
-    cursor: reactive[int] = reactive(0)
+    # Two lines are drawn for a change, not the list.
+    cursor: reactive[int] = reactive(0, repaint=False)
 
     class Moved(Message):
         """The line at `position` of the queue was chosen."""
@@ -203,7 +204,7 @@ class ReviewList(ScrollView, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """The line of one review."""
         width = self.scrollable_content_region.width
-        base = self.rich_style
+        base = self.base_style
         position = y + self.scroll_offset.y
         session = self._session
         if session is None or position >= len(session):

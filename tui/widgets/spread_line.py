@@ -26,7 +26,7 @@ class SpreadLine(Widget):
         """Show these; strings are safe text (never markup)."""
         left = Text(left) if isinstance(left, str) else left
         right = Text(right) if isinstance(right, str) else right
-        if (left, right) != (self._left, self._right) or left.spans or right.spans:
+        if (left, left.style, right, right.style) != (self._left, self._left.style, self._right, self._right.style):
             self._left, self._right = left, right
             self.refresh()
 

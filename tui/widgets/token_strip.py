@@ -10,12 +10,12 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.geometry import Size
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from core.text import clusters
 from tui.heat_scale import HeatScale, colour, scale_for, scale_of
 from tui.heat_view import Heat
+from tui.widgets.line_view import LineView
 from tui.widgets.virtual_size import set_virtual_size
 
 CHIP = -1
@@ -71,7 +71,7 @@ def wrap(cells: Sequence[Cell], width: int, text: str = "") -> list[list[Cell]]:
     return lines
 
 
-class TokenStrip(ScrollView):
+class TokenStrip(LineView):
     """The text of one review: heat as ground colours, the hottest words bold and underlined, grey beyond the window.
 
     Without colours each line has a second one below it with shades. It can be focused when it has to scroll.
@@ -151,7 +151,7 @@ class TokenStrip(ScrollView):
 
     def render_line(self, y: int) -> Strip:
         """One line of text, or of shades below one."""
-        base = self.rich_style
+        base = self.base_style
         number, below = divmod(y + self.scroll_offset.y, self._pitch)
         width = self.scrollable_content_region.width
         if number >= len(self._lines):
