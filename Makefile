@@ -36,7 +36,8 @@ contracts: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.installed-dev
-	$(BIN)/pytest
+	# Two processes: most of the tests' time is spent waiting for workers, inspectors and terminals.
+	$(BIN)/pytest -n 2 --dist loadfile
 
 # Texts: collect them from the sources, keep the Korean translations, compile.
 i18n: $(VENV)/.installed-dev

@@ -23,6 +23,10 @@ from core.environment import package_versions
 from core.launch import worker_environment
 
 HERE = Path(__file__).resolve().parent
+if str(HERE) in sys.path:
+    # Looked through last, or tui.py here would be taken for the package of that name.
+    sys.path.remove(str(HERE))
+    sys.path.append(str(HERE))
 NSMC = HERE.parent.parent / "shared" / "data" / "nsmc"
 SHAPES = ("xlm-roberta-base-shape", "bert-base-shape")
 # What starts from random weights.

@@ -148,6 +148,8 @@ def test_watch_in_a_terminal_draws_follows_the_window_and_leaves_the_run_alone(t
     terminal = Terminal("--runs", str(tmp_path), "watch", "latest", columns=100, lines=30)
     text = terminal.until(lambda text: "50 / 100" in text and "loss 0.0200" in text)
     assert any("\u2801" <= character <= "\u28ff" for character in text)
+    # What is on its way belongs to the larger window.
+    terminal.read(0.5)
     terminal.child.setwinsize(20, 60)
     terminal.screen.resize(20, 60)
     terminal.until(lambda text: "50 / 100" in text and "ctrl+c" in text.split("\n")[-1])

@@ -26,11 +26,13 @@ class Terminal:
         self.screen = pyte.Screen(columns, lines)
         self.stream = pyte.ByteStream(self.screen)
         self.raw = b""
+        # Test runners set these; they would stand above the size of the terminal.
+        inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
         self.child = pexpect.spawn(
             sys.executable,
             ["-P", "-m", "tui", *arguments],
             dimensions=(lines, columns),
-            env={**os.environ, "TERM": "xterm-256color", "LANG": "C.UTF-8", **environment},
+            env={**inherited, "TERM": "xterm-256color", "LANG": "C.UTF-8", **environment},
             timeout=30,
         )
 
@@ -44,7 +46,9 @@ class Terminal:
 
     @property
     def text(self) -> str:
-        return "\n".join(self.screen.display)
+        # Not `screen.display`: it cannot take half of a wide letter, which is what a portion of output may end with.
+        rows = range(self.screen.lines)
+        return "\n".join("".join(self.screen.buffer[y][x].data for x in range(self.screen.columns)) for y in rows)
 
     def until(self, condition: Callable[[str], object], timeout: float = 30) -> str:
         deadline = time.monotonic() + timeout
