@@ -17,6 +17,7 @@ from tests.core.tiny_models import save_model
 from tests.tui.review_helpers import NASTY, REVIEWS, QuickInspector, app_on, make_run, screen_text, until
 from tui.app import NsmcTuiApp
 from tui.screens.review import ReviewScreen
+from tui.screens.review_in_view import Answered
 from tui.widgets.heatmap import HeatMap
 from tui.widgets.prompt_line import PromptLine
 from tui.widgets.review_context import ReviewContext
@@ -243,7 +244,7 @@ async def test_a_stale_answer_is_dropped(tmp_path: Path) -> None:
         first = screen.detail.inspection
         await pilot.press("n")
         await until(pilot, lambda: heated(app))
-        screen.post_message(ReviewScreen.Answered(screen.session.queue[0], first))
+        screen.post_message(Answered(screen.session.queue[0], first))
         await pilot.pause()
         assert screen.detail.inspection.text == REVIEWS[5][0]
 

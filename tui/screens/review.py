@@ -12,30 +12,25 @@ from textual import on, work
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
-from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Static
 
-from core import formats
-from core.errors import NsmcTuiError
 from core.i18n import N_
 from core.i18n import gettext as _
-from core.inspector_protocol import Inspection
 from core.predictions import splits
-from core.review_place import Place, save_place
-from core.review_queue import THRESHOLD
 from core.runs import find_run
 from core.text import visible
-from tui import collecting
-from tui.heat_scale import colour
 from tui.keymap import key
-from tui.review_session import Opened, ReviewSession, kind_name, open_run, sort_name
+from tui.review_session import Opened, ReviewSession, open_run
 from tui.screens import review_verdicts
 from tui.screens.base import RunScreen
 from tui.screens.patterns_door import PatternActions
 from tui.screens.review_attention import AttentionActions
 from tui.screens.review_beyond import BeyondActions
 from tui.screens.review_finding import FindingActions
+from tui.screens.review_in_view import ViewActions
+from tui.screens.review_placing import PlaceKeeping
+from tui.screens.review_queue_line import QueueLine
 from tui.screens.review_verdicts import VerdictActions
 from tui.widgets.prompt_line import PromptLine
 from tui.widgets.review_detail import ReviewDetail
@@ -43,19 +38,20 @@ from tui.widgets.review_list import ReviewList, heading
 from tui.widgets.spread_line import SpreadLine
 from tui.widgets.token_strip import TokenStrip
 
-DEBOUNCE = 0.06
-PATIENCE = 0.4
-"""Seconds without an answer after which the screen says that it waits; sooner would flicker."""
-
 RETRY = 2.0
-KEPT_SECONDS = 4.0
-"""How long the line of the queue says what was kept."""
-
-PLACE_DELAY = 0.7
-"""Seconds at one place after which it is kept."""
 
 
-class ReviewScreen(FindingActions, VerdictActions, AttentionActions, BeyondActions, PatternActions, RunScreen):
+class ReviewScreen(
+    QueueLine,
+    PlaceKeeping,
+    FindingActions,
+    VerdictActions,
+    AttentionActions,
+    BeyondActions,
+    ViewActions,
+    PatternActions,
+    RunScreen,
+):
     """The queue of a run's reviews of one `kind` (see `core.review_queue`), their text, attention and verdicts.
 
     `kind` None goes on where one left off, else with the errors. `split` None is test, or what has predictions.
@@ -86,26 +82,12 @@ class ReviewScreen(FindingActions, VerdictActions, AttentionActions, BeyondActio
             super().__init__()
             self.opened = opened
 
-    class Answered(Message):
-        """The inspector has answered about row `row` of the split: with an inspection, or an error."""
-
-        def __init__(self, row: int, answer: Inspection | NsmcTuiError) -> None:
-            super().__init__()
-            self.row = row
-            self.answer = answer
-
     def __init__(self, run_dir: Path, kind: str | None = None, split: str | None = None, reading: bool = False) -> None:
         super().__init__(run_dir)
         self.session: ReviewSession | None = None
-        self._place: Place | None = None
-        self._kept = ""
-        self._kept_timer: Timer | None = None
-        self._place_timer: Timer | None = None
         self._kind, self._split = kind, split
         self._begin_reading = reading
         self._opened: Opened | None = None
-        self._waiting_for: int | None = None
-        self._answered = False
 
     def compose_body(self) -> Iterable[Widget]:
         """The queue's line; list, text and map; what is said when there is nothing; the search."""
@@ -129,18 +111,12 @@ class ReviewScreen(FindingActions, VerdictActions, AttentionActions, BeyondActio
 
     def on_unmount(self) -> None:
         """Keep the place."""
-        if self.session is not None and self.session.place != self._place:
-            self._save_place(self.session.place)
-
-    @property
-    def detail(self) -> ReviewDetail:
-        """The pane of the review in view."""
-        return self.query_one(ReviewDetail)
+        self.keep_last_place()
 
     def _recolour(self) -> None:
         # Widgets are drawn anew by the change itself; texts that were given their colours are not.
         if self.session is not None and not self.has_class("-empty"):
-            self._show_queue_line()
+            self.show_queue_line()
             self.call_after_refresh(self.detail.redraw)
 
     def on_descendant_focus(self) -> None:
@@ -229,80 +205,17 @@ class ReviewScreen(FindingActions, VerdictActions, AttentionActions, BeyondActio
         """Show the queue after it changed, then the review in view."""
         session = self.session
         assert session is not None
-        self._show_queue_line()
-        self._place_moved()
+        self.show_queue_line()
+        self.place_moved()
         if not len(session):
-            self._cancel_question()
-            self._show_empty(*self._why_empty(session))
+            self.cancel_question()
+            self._show_empty(*self.why_empty(session))
             return
         self.remove_class("-empty")
         self.query_one("#list-title", SpreadLine).show(heading(session.kind))
         self.query_one(ReviewList).show(session)
-        self._show_current()
+        self.show_current()
         self.refresh_bindings()
-
-    def _why_empty(self, session: ReviewSession) -> tuple[str, str]:
-        split, kind = session.predictions.split, kind_name(session.kind, session.threshold)
-        if session.search:
-            return (
-                _("No review among the {kind} of {split} contains “{text}”.").format(
-                    kind=kind, split=split, text=session.search
-                ),
-                _("esc clears the search, f shows other reviews."),
-            )
-        if session.query:
-            return (
-                _("None of the {kind} of {split} meets the filter {filter}.").format(
-                    kind=kind, split=split, filter=session.place.where
-                ),
-                _("F changes the filter, f shows other reviews."),
-            )
-        return (
-            _("There are no {kind} in {split}: {n} reviews, none of them here.").format(
-                kind=kind, split=split, n=formats.count(len(session.predictions))
-            ),
-            _("f shows other reviews, 4 goes to Evaluation."),
-        )
-
-    def _show_queue_line(self) -> None:
-        session = self.session
-        assert session is not None
-        quiet = colour(self.app, "secondary")
-        if self._kept:
-            left = Text.assemble(("✓ ", colour(self.app, "success")), self._kept)
-        else:
-            name = kind_name(session.kind, session.threshold)
-            left = Text.assemble(
-                (f"{name} {formats.count(session.unsearched)}", "bold"),
-                (f" · {session.predictions.split} · ", quiet),
-                (_("sort {order}").format(order=sort_name(session.sort)), quiet),
-            )
-            if session.threshold != THRESHOLD:
-                left.append(" · " + _("threshold {value}").format(value=formats.number(session.threshold, 2)), quiet)
-            if session.searched:
-                left.append(" · ", quiet)
-                left.append(_("“{text}” in {n}").format(text=visible(session.search), n=formats.count(len(session))))
-            if session.query:
-                left.append(" · ", quiet)
-                left.append(visible(session.place.where))
-        place = _("{n} of {total}").format(
-            n=formats.count(session.position + 1 if len(session) else 0), total=formats.count(len(session))
-        )
-        if session.judged:
-            place = _("{n} judged").format(n=formats.count(session.judged)) + " · " + place
-        self.query_one("#queue", SpreadLine).show(left, place)
-
-    def show_kept(self, text: str) -> None:
-        """Say what was kept in the queue's line, for a while."""
-        if self._kept_timer is not None:
-            self._kept_timer.stop()
-        self._kept = text
-        self._show_queue_line()
-        self._kept_timer = self.set_timer(KEPT_SECONDS, self._kept_long_enough)
-
-    def _kept_long_enough(self) -> None:
-        self._kept = ""
-        self._show_queue_line()
 
     def verdicts_changed(self, reviews: Sequence[str] | set[str]) -> None:
         """Draw the list and, where it is among them, the review in view."""
@@ -310,43 +223,9 @@ class ReviewScreen(FindingActions, VerdictActions, AttentionActions, BeyondActio
         if session is None or not len(session):
             return
         self.query_one(ReviewList).refresh()
-        self._show_queue_line()
+        self.show_queue_line()
         if session.row is not None and session.review_id(session.row) in reviews:
-            self._show_opinion()
-
-    def _show_opinion(self) -> None:
-        session = self.session
-        assert session is not None
-        if session.log is not None and session.row is not None:
-            review = session.review_id(session.row)
-            self.detail.show_opinions(session.log.shown(review), session.log.opinions(review), session.log.by)
-
-    # -- the place ---------------------------------------------------------------------------------------------
-
-    def _place_moved(self) -> None:
-        if self._place_timer is not None:
-            self._place_timer.stop()
-        self._place_timer = self.set_timer(PLACE_DELAY, self._keep_place)
-
-    def _keep_place(self) -> None:
-        # The first time, Review has just been opened.
-        collecting.settle()
-        if self.session is not None and not self.session.stale and self.session.place != self._place:
-            self._place = self.session.place
-            self._save_place_aside(self._place)
-
-    @work(thread=True, exclusive=True, group="place")
-    def _save_place_aside(self, place: Place) -> None:
-        # Until it is synced to the disk keys would wait.
-        self._save_place(place)
-
-    def _save_place(self, place: Place) -> None:
-        assert self._opened is not None
-        assert self._opened.predictions is not None
-        try:
-            save_place(self.run_dir, self._opened.predictions.split, place)
-        except OSError as error:
-            self.log.warning(f"the place in the queue could not be kept: {error}")
+            self.show_opinion()
 
     @on(ReviewList.Moved)
     def _moved_in_list(self, message: ReviewList.Moved) -> None:
@@ -363,9 +242,9 @@ class ReviewScreen(FindingActions, VerdictActions, AttentionActions, BeyondActio
         """Show the review at `position` of the queue, or the nearest there is."""
         if self.session is not None and self.session.move_to(position):
             self.query_one(ReviewList).cursor = self.session.position
-            self._show_queue_line()
-            self._place_moved()
-            self._show_current()
+            self.show_queue_line()
+            self.place_moved()
+            self.show_current()
 
     def action_step(self, step: int) -> None:
         """Go on, or back, by `step` reviews."""
@@ -417,71 +296,6 @@ class ReviewScreen(FindingActions, VerdictActions, AttentionActions, BeyondActio
             self.clear_search()
         else:
             super().action_back()
-
-    # -- the review in view ------------------------------------------------------------------------------------
-
-    def _show_current(self) -> None:
-        """Text and probabilities at once; heat as soon as there is some."""
-        session = self.session
-        assert session is not None
-        review, row = session.current, session.row
-        if review is None or row is None:
-            return
-        self.detail.show_review(review, session.threshold)
-        self._show_opinion()
-        self.show_context(review)
-        self._cancel_question()
-        assert self._opened is not None
-        if self._opened.model is None:
-            error = self._opened.model_error
-            self.detail.show_message(error.message if error else "", error.hint if error else "")
-            return
-        kept = self.nsmc.inspector.cached(self._opened.model, review.document, self._opened.max_length)
-        if kept is not None:
-            self._show_inspection(kept)
-            return
-        self._waiting_for = row
-        if self._answered:
-            # Usually the answer is there before anyone could read that it is being waited for.
-            self.detail.show_message("")
-            self.set_timer(PATIENCE, lambda: self._show_waiting(row))
-        else:
-            self._show_waiting(row)
-        self._ask(row, review.document, self._opened.model, self._opened.max_length)
-
-    def _show_waiting(self, row: int) -> None:
-        if self._waiting_for == row:
-            self.detail.show_message(_("asking the model…") if self._answered else _("loading the model…"))
-
-    def _cancel_question(self) -> None:
-        self._waiting_for = None
-        self.workers.cancel_group(self, "attention")
-
-    @work(exclusive=True, group="attention")
-    async def _ask(self, row: int, text: str, model: Path, max_length: int | None) -> None:
-        # While `n` is held down reviews fly by that nobody wants attention of.
-        await asyncio.sleep(DEBOUNCE)
-        try:
-            answer: Inspection | NsmcTuiError = await self.nsmc.inspector.inspect(model, text, max_length)
-        except NsmcTuiError as error:
-            answer = error
-        self.post_message(self.Answered(row, answer))
-
-    @on(Answered)
-    def _show_answer(self, message: Answered) -> None:
-        if message.row != self._waiting_for:
-            return
-        self._waiting_for = None
-        if isinstance(message.answer, NsmcTuiError):
-            self.detail.show_message(message.answer.message, message.answer.hint)
-        else:
-            self._show_inspection(message.answer)
-
-    def _show_inspection(self, inspection: Inspection) -> None:
-        self._answered = True
-        self.detail.show_inspection(inspection)
-        if self.session is not None and self._opened is not None and self._opened.model is not None:
-            self.nsmc.inspector.prefetch(self._opened.model, self.session.neighbours(), self._opened.max_length)
 
     def action_details(self) -> None:
         """What is known around the review, in the place of the attention; again: back."""
