@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on, work
-from textual.app import App
 from textual.binding import BindingType
 from textual.message import Message
 from textual.notifications import SeverityLevel
@@ -23,6 +22,7 @@ from core.text import visible
 from tui.keymap import key
 from tui.screens.base import RunScreen
 from tui.terminal_note import osc9
+from tui.type_ahead import TypeAheadApp
 
 if TYPE_CHECKING:
     from core.alert_log import AlertLog, RunAlert
@@ -65,7 +65,7 @@ class AlertDesk:
     notifier: Notifier
 
 
-class AlertingApp(App[None]):
+class AlertingApp(TypeAheadApp[None]):
     """Looks for alerts every few seconds; toasts, bells, and the list behind `!`.
 
     Subclasses set `runs_dir` before it is mounted.

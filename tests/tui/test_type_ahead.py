@@ -1,0 +1,76 @@
+"""Keys that come in one piece, as after a stall of the line, do what they do when they are typed one by one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from textual import events
+from textual.pilot import Pilot
+
+from core.i18n import set_language
+from tui.app import NsmcTuiApp
+from tui.screens.new_run import NewRunScreen
+from tui.screens.runs import RunsScreen
+from tui.widgets.config_form import ConfigForm
+
+
+@pytest.fixture(autouse=True)
+def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NSMC_TUI_SETTINGS", str(tmp_path / "settings.toml"))
+    monkeypatch.chdir(tmp_path)
+    set_language("en")
+
+
+async def until(pilot: Pilot[None], condition: Callable[[], bool], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "the condition never came true"
+        await pilot.pause(0.02)
+
+
+def send(app: NsmcTuiApp, *keys: str) -> None:
+    """All at once; a word is typed letter by letter."""
+    for name in keys:
+        special = "+" in name or name in {"enter", "down", "escape"}
+        for letter in [name] if special else name:
+            app.post_message(events.Key(letter, None if special else letter))
+
+
+async def test_a_value_typed_ahead_reaches_the_field(tmp_path: Path) -> None:
+    app = NsmcTuiApp(tmp_path / "runs", screen="new")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, NewRunScreen) and app.screen.query_one(ConfigForm).has_focus)
+        screen = app.screen
+        assert isinstance(screen, NewRunScreen)
+        send(app, "enter", "ctrl+u", "sample", "enter", "down", "enter", "ctrl+u", "64", "enter")
+        await until(pilot, lambda: screen.model.text("data.max_length") == "64")
+        assert screen.model.text("data.source") == "sample"
+        assert screen.query_one(ConfigForm).has_focus
+
+
+async def test_keys_typed_ahead_reach_a_screen_that_is_still_coming(tmp_path: Path) -> None:
+    app = NsmcTuiApp(tmp_path / "runs")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, RunsScreen) and app.screen.is_mounted)
+        send(app, "t", "enter", "ctrl+u", "sample", "enter")
+        await until(
+            pilot,
+            lambda: isinstance(app.screen, NewRunScreen) and app.screen.model.text("data.source") == "sample",
+        )
+        send(app, "escape", "escape")
+        await until(pilot, lambda: not isinstance(app.screen, NewRunScreen))
+
+
+async def test_what_is_pasted_after_a_key_reaches_the_field(tmp_path: Path) -> None:
+    app = NsmcTuiApp(tmp_path / "runs", screen="new")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, NewRunScreen) and app.screen.query_one(ConfigForm).has_focus)
+        screen = app.screen
+        assert isinstance(screen, NewRunScreen)
+        send(app, "enter", "ctrl+u")
+        app.post_message(events.Paste("sample"))
+        send(app, "enter")
+        await until(pilot, lambda: screen.model.text("data.source") == "sample")
