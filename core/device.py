@@ -6,7 +6,7 @@ NVML's own index of a GPU is not torch's when `CUDA_VISIBLE_DEVICES` is set; `vi
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -90,10 +90,10 @@ class Nvml:
         self._nvml = pynvml
         try:
             pynvml.nvmlInit()
-            self.driver = _text(pynvml.nvmlSystemGetDriverVersion())
         except pynvml.NVMLError:
             return
         self.ok = True
+        self.driver = _text(self._try(pynvml.nvmlSystemGetDriverVersion) or "")
 
     def sample(self) -> list[GpuSample]:
         """All GPUs now, in NVML's order; figures that the driver does not give are None, a lost GPU is left out."""
@@ -130,7 +130,7 @@ class Nvml:
             int(memory.used) if memory is not None else sum(part.memory_used for part in slices),
             int(memory.total) if memory is not None else sum(part.memory_total for part in slices),
             None if power is None else round(power / 1000, 1),
-            self._try(nvml.nvmlDeviceGetTemperature, handle, nvml.NVML_TEMPERATURE_GPU),
+            self._temperature(handle),
             processes or (),
             None if limit is None else round(limit / 1000, 1),
             _text(self._try(nvml.nvmlDeviceGetUUID, handle) or ""),
@@ -138,9 +138,22 @@ class Nvml:
             slices,
         )
 
+    def _temperature(self, handle: Any) -> int | None:
+        # The first is to be removed with CUDA 14, the second is not in older packages and drivers.
+        for name in ("nvmlDeviceGetTemperature", "nvmlDeviceGetTemperatureV"):
+            call = getattr(self._nvml, name, None)
+            degrees = None if call is None else self._try(call, handle, self._nvml.NVML_TEMPERATURE_GPU)
+            if degrees is not None:
+                return int(degrees)
+        return None
+
     def _processes(self, handle: Any) -> tuple[GpuProcess, ...] | None:
         """The processes that compute on a GPU; None when the driver does not tell."""
-        told = self._try(self._nvml.nvmlDeviceGetComputeRunningProcesses, handle)
+        # Drivers before 510 have the second version only. The call without a version raises for those what is no
+        # NVMLError.
+        told = self._try(self._nvml.nvmlDeviceGetComputeRunningProcesses_v3, handle)
+        if told is None:
+            told = self._try(self._nvml.nvmlDeviceGetComputeRunningProcesses_v2, handle)
         if told is None:
             return None
         return tuple(GpuProcess(int(one.pid), self._user(int(one.pid)), _size(one.usedGpuMemory)) for one in told)
@@ -178,7 +191,8 @@ class Nvml:
     def _try(self, call: Callable[..., Any], *args: Any) -> Any:
         try:
             return call(*args)
-        except self._nvml.NVMLError:
+        except (self._nvml.NVMLError, UnicodeDecodeError):
+            # The package decodes names as UTF-8; a driver may have put anything there.
             return None
 
     def close(self) -> None:
@@ -197,13 +211,14 @@ def _size(value: Any) -> int | None:
     return None if value is None or int(value) == NOT_KNOWN else int(value)
 
 
-def visible_gpus(samples: list[GpuSample]) -> list[GpuSample]:
-    """Those GPUs that torch sees in this process, in torch's order (`CUDA_VISIBLE_DEVICES` by number or UUID).
+def visible_gpus(samples: list[GpuSample], environ: Mapping[str, str] = os.environ) -> list[GpuSample]:
+    """Those GPUs that torch sees in a process with this environment, in torch's order (`CUDA_VISIBLE_DEVICES` by number
+    or UUID).
 
     As in CUDA a UUID may be cut short while it is unique, a MIG slice stands with its own memory and processes, and
     what comes after an entry that names nothing is not seen.
     """
-    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    chosen = environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is None:
         return samples
     seen: list[GpuSample] = []

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import getpass
 import importlib.metadata
+import json
 import os
 import platform
 import socket
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,27 @@ def git_commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return head.stdout.strip() + ("+" if dirty.stdout.strip() else "")
+
+
+def run_devices(run_dir: Path) -> dict[str, str]:
+    """What decides which GPUs the run in `run_dir` sees, as environment variables: what its worker told, else what its
+    config asks for. Empty: all of the machine."""
+    try:
+        told = json.loads((run_dir / "environment.json").read_bytes())
+        chosen = told["cuda_visible_devices"]
+    except (OSError, ValueError, KeyError, TypeError):
+        chosen = _asked_device(run_dir)
+    return {"CUDA_VISIBLE_DEVICES": chosen} if isinstance(chosen, str) else {}
+
+
+def _asked_device(run_dir: Path) -> str | None:
+    try:
+        device = tomllib.loads((run_dir / "config.toml").read_text(encoding="utf-8"))["launch"]["device"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if device == "cpu":
+        return ""
+    return device if isinstance(device, str) and device.replace(",", "").isdigit() else None
 
 
 def collect() -> dict[str, Any]:

@@ -21,8 +21,9 @@ from core.errors import DataError, OutOfMemoryError
 from core.failures import explain
 from core.forecast import Caution, DataFigures, Disk, Forecast, LengthRow, Memory, Parameters, Seconds, Steps
 from core.forecast_warnings import cautions
+from core.host import Host
 from core.i18n import gettext as _
-from core.processes import process_rss, sample_host
+from core.processes import process_rss
 
 if TYPE_CHECKING:
     import numpy as np
@@ -278,8 +279,8 @@ def _free_memory(config: RunConfig) -> tuple[int, int]:
             nvml.close()
         if samples:
             return samples[0].memory_total - samples[0].memory_used, samples[0].memory_total
-    host = sample_host()
-    return host.memory_total - host.memory_used + process_rss(), host.memory_total
+    host = Host().sample()
+    return host.memory_free + process_rss(), host.memory_total
 
 
 def data_figures(prepared: Prepared, batches: list[list[int]], costs: np.ndarray) -> DataFigures:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from core import inspector_protocol as protocol
 from core.errors import ModelError, UsageError
+from core.host import Host
 from core.i18n import gettext as _
 from core.tokenization import Encoded
 
@@ -366,9 +367,7 @@ class ModelShelf:
     def _limit(self) -> int:
         if self._max_bytes is not None:
             return self._max_bytes
-        import psutil
-
-        return int(MEMORY_SHARE * (psutil.virtual_memory().available + self.nbytes))
+        return int(MEMORY_SHARE * (Host().sample().memory_free + self.nbytes))
 
 
 def expected_bytes(path: str) -> int:

@@ -1,4 +1,4 @@
-"""The machine's CPU and memory, and those of the processes that belong to one run."""
+"""CPU and memory of processes, and which of them belong to one run."""
 
 from __future__ import annotations
 
@@ -13,15 +13,6 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class HostSample:
-    """The machine's own figures: CPU in percent of all cores, memory in bytes."""
-
-    cpu: float
-    memory_used: int
-    memory_total: int
-
-
-@dataclass(frozen=True)
 class FamilySample:
     """A process and its descendants: how many, CPU in percent of one core (200 is two cores), memory in bytes.
 
@@ -31,14 +22,6 @@ class FamilySample:
     count: int
     cpu: float
     rss: int
-
-
-def sample_host() -> HostSample:
-    """The machine's CPU and memory; the CPU since the last call (0 at the first)."""
-    import psutil
-
-    memory = psutil.virtual_memory()
-    return HostSample(psutil.cpu_percent(None), int(memory.total - memory.available), int(memory.total))
 
 
 def process_rss(pid: int | None = None) -> int:

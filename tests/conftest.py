@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import subprocess
@@ -68,6 +69,13 @@ def english() -> Iterator[None]:
     set_language("en")
     yield
     set_language("en")
+
+
+@pytest.fixture(autouse=True)
+def only_the_worker_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No figures of the machine that the tests run on in their pictures: the app leaves the looking to the worker."""
+    monkeypatch.setattr("tui.device_source.FRESH", math.inf)
+    monkeypatch.setattr("tui.device_source.WAIT", math.inf)
 
 
 def run_worker(run_dir: Path, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:

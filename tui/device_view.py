@@ -30,9 +30,12 @@ def device_lines(
     style: Style,
     *,
     ascii_only: bool = False,
+    trains: bool = True,
+    empty: str = "",
 ) -> list[Text]:
     """The pane in `width` × `height` cells; `step` is the run's newest `step` event, `style` gives a theme's colours.
-    With `ascii_only` nothing is drawn in block characters.
+    With `ascii_only` nothing is drawn in block characters. `trains` says that the figures are of a run's machine, for
+    the sentence about a machine without a GPU; `empty` is what stands there without any sample.
 
     With many GPUs those of the pane's end are left out, and counted.
     """
@@ -48,9 +51,10 @@ def device_lines(
             break
         lines += block
     if not gpus and machine.host:
-        lines.append(_line(_("no GPU"), [(_("it trains on the CPU"), "")]))
+        words = _("it trains on the CPU") if trains else _("the driver knows of none here: these are the CPU's figures")
+        lines.append(_line(_("no GPU"), [(words, "")]))
     if not gpus and not machine.host:
-        lines.append(_line("", [(_("No sample yet: the worker looks at its machine once it trains."), "dim")]))
+        lines.append(Text(empty, style="dim"))
     return [fitted(line, width) for line in (lines + host)[:height]]
 
 
@@ -153,8 +157,12 @@ def _host_lines(
         lines.append(_line("torch", parts))
     host = machine.host
     if host:
-        lines.append(_with_history(_line(_("worker"), _worker_parts(host)), machine.cpu, width, style, ascii_only))
-        lines.append(_line(_("host"), _machine_parts(host, width)))
+        here = _line(_("host"), _machine_parts(host, width))
+        if any(host.get(name) is not None for name in ("worker_cpu", "worker_rss")):
+            line = _line(_("worker"), _worker_parts(host))
+            lines += [_with_history(line, machine.cpu, width, style, ascii_only), here]
+        else:
+            lines.append(_with_history(here, machine.cpu, width, style, ascii_only))
     feed = _feed_parts(step)
     if feed:
         lines.append(_line(_("batches"), feed))
@@ -174,10 +182,13 @@ def _machine_parts(host: Mapping[str, Any], width: int) -> list[tuple[str, str]]
     cpu, cpus = number(host.get("cpu")), number(host.get("cpus"))
     used, total, free = (number(host.get(name)) for name in ("memory_used", "memory_total", "disk_free"))
     parts = [("CPU ", "dim"), ("–" if cpu is None else f"{cpu:.0f}%", "bold")]
-    if cpus is not None and width >= 100:
-        parts.append((" " + _("of {n} cores").format(n=f"{cpus:.0f}"), "dim"))
+    if cpus is not None and (width >= 100 or host.get("cpu_limited") is True):
+        parts.append((" " + _("of {n} cores").format(n=f"{cpus:g}"), "dim"))
     parts += [("   " + _("memory") + " ", "dim"), (formats.size(used), "bold")]
     parts.append((" " + _("of {size}").format(size=formats.size(total)), "dim"))
+    if host.get("memory_limited") is True:
+        # The container's, the job's or the service's, whatever the machine has beside.
+        parts.append((" " + _("(limit)"), "dim"))
     if free is not None:
         parts += [("   " + _("disk free") + " ", "dim"), (formats.size(free), "bold")]
     return parts

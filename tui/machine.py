@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from core.device import GpuSample, Nvml
-    from core.processes import HostSample
+    from core.host import Host, HostSample
 
 
 def gpu_line(gpu: GpuSample) -> str:
@@ -26,18 +26,19 @@ class MachineReader:
 
     def __init__(self) -> None:
         self._nvml: Nvml | None = None
+        self._host: Host | None = None
 
     def line(self) -> str:
         """The line now: up to four GPUs, else the CPU."""
         # Imported by the first look, which is behind the first picture.
         from core.device import Nvml
-        from core.processes import sample_host
+        from core.host import Host
 
-        if self._nvml is None:
-            self._nvml = Nvml()
+        if self._nvml is None or self._host is None:
+            self._nvml, self._host = Nvml(), Host()
         gpus = self._nvml.sample()
         if not gpus:
-            return host_line(sample_host())
+            return host_line(self._host.sample())
         more = f" +{len(gpus) - 4}" if len(gpus) > 4 else ""
         return "  ".join(gpu_line(gpu) for gpu in gpus[:4]) + more
 

@@ -85,16 +85,25 @@ def test_processes_that_are_gone_have_no_user() -> None:
     assert process_user(ended.pid) == ""
 
 
-def test_without_a_driver_there_are_no_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse() -> None:
-        raise NotSupportedError
-
-    with installed(FakeGpu()):
-        monkeypatch.setattr(sys.modules["pynvml"], "nvmlInit", refuse)
+def test_without_a_driver_there_are_no_gpus() -> None:
+    with installed(FakeGpu(), missing=frozenset({"nvmlInitWithFlags"})):
         nvml = Nvml()
         assert not nvml.ok
         assert nvml.sample() == []
         nvml.close()
+
+
+def test_older_and_later_drivers_lack_a_function() -> None:
+    old = frozenset({"nvmlDeviceGetComputeRunningProcesses_v3", "nvmlDeviceGetMigMode", "nvmlDeviceGetTemperatureV"})
+    for missing in (old, frozenset({"nvmlDeviceGetTemperature", "nvmlSystemGetDriverVersion"})):
+        with installed(FakeGpu(processes=[process(os.getpid(), None)]), missing=missing):
+            (sample,) = Nvml().sample()
+        assert [(one.pid, one.memory) for one in sample.processes] == [(os.getpid(), None)]
+        assert (sample.temperature, sample.hidden) == (61, False)
+    both = frozenset(f"nvmlDeviceGetComputeRunningProcesses_v{version}" for version in (2, 3))
+    with installed(FakeGpu(name=b"\xff\xfe"), missing=both):
+        (sample,) = Nvml().sample()
+    assert (sample.hidden, sample.name) == (True, "GPU")
 
 
 @pytest.mark.parametrize(

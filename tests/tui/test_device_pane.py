@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
+import socket
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +14,12 @@ from syrupy.assertion import SnapshotAssertion
 from textual.widgets import OptionList
 
 from core.i18n import set_language
+from core.runs import Run
 from tests.core.fake_nvml import FakeGpu, NoPermissionError, installed, process
 from tests.tui.machine_helpers import GIB, emit, emit_gpus, emit_host, emit_steps, gpu_fields, letters, live_run
 from tests.tui.test_screens import control_bytes, screen_text, until
 from tui.app import NsmcTuiApp
+from tui.device_source import Source, choose, source_words
 from tui.device_view import device_lines
 from tui.machine_history import MachineHistory
 from tui.screens.gpu_picker import GpuPicker, by_room
@@ -151,3 +157,82 @@ def test_ties_go_to_the_idler_gpu() -> None:
 
     with installed(FakeGpu(util=50), FakeGpu(util=3), FakeGpu(util=NoPermissionError(), used=0)):
         assert [gpu.index for gpu in by_room(Nvml().sample())] == [2, 1, 0]
+
+
+async def test_the_app_looks_itself_where_the_worker_is_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tui.device_source.FRESH", 10.0)
+    monkeypatch.setattr("tui.device_source.WAIT", 0.0)
+    run = live_run(tmp_path)
+    (run / "environment.json").write_text('{"cuda_visible_devices": "1"}')
+    emit_host(run)
+    ours = process(os.getpid(), 8 * GIB)
+    with installed(FakeGpu(), FakeGpu(name="NVIDIA A100", util=42, processes=[ours, process(2**22 + 1)])):
+        app = NsmcTuiApp(tmp_path, run=run)
+        async with app.run_test(size=(160, 48)) as pilot:
+            await until(pilot, lambda: app.screen.query("DevicePanel") and "A100" in panel(app))
+            text = panel(app)
+            assert "this app's look at this machine, now" in text
+            assert "the worker's last sample" in text
+            assert "gpu1" in text
+            assert "gpu0" not in text
+            assert f"this run {os.getpid()} 8.0 GB" in text
+            # The worker speaks again, often enough to be listened to.
+            for age in (1, 0):
+                emit(run, "host", time.time() - age, worker_cpu=77.0, worker_rss=GIB, cpu=1.0)
+            await until(pilot, lambda: "device  the worker's samples" in panel(app) and "77%" in panel(app))
+
+
+async def test_a_run_at_rest_shows_this_machine_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tui.device_source.WAIT", 0.0)
+    run = live_run(tmp_path, state="finished")
+    emit_host(run)
+    with installed():
+        app = NsmcTuiApp(tmp_path, run=run)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await until(pilot, lambda: isinstance(app.screen, MonitorScreen) and app.screen._feed.run is not None)
+            await pilot.press("d")
+            await until(pilot, lambda: "143%" in panel(app))
+            assert "the run's last sample, " in panel(app)
+            assert "d: this machine now" in panel(app)
+            await pilot.press("d")
+            await until(pilot, lambda: "the driver knows of none here" in panel(app))
+            assert "worker" not in panel(app)
+            await pilot.press("d")
+            await until(pilot, lambda: app.screen.query_one("#log-pane").display)
+
+
+def test_whose_samples_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = Run("r", Path("r"), "r", "running", 0.0, 0.0, host=socket.gethostname())
+    told, slow, silent = (MachineHistory() for _number in range(3))
+    for moment in (995.0, 997.0):
+        told.take({"type": "host", "ts": moment})
+    for moment in (900.0, 995.0):
+        slow.take({"type": "host", "ts": moment})
+    away, over = replace(here, host="elsewhere"), replace(here, state="crashed")
+    monkeypatch.setattr("tui.device_source.FRESH", 10.0)
+    monkeypatch.setattr("tui.device_source.WAIT", 2.0)
+    cases = [
+        (None, silent, Source.WORKER),
+        (here, silent, Source.APP),
+        (here, told, Source.WORKER),
+        (here, slow, Source.APP),
+        (away, silent, Source.WORKER),
+        (replace(away, state="finished"), told, Source.LEFT),
+        (over, told, Source.LEFT),
+    ]
+    assert [choose(run, worker, 3.0, 1000.0, asked=False) for run, worker, _source in cases] == [
+        wanted for _run, _worker, wanted in cases
+    ]
+    assert choose(here, silent, 1.0, 1000.0, asked=False) is Source.WORKER
+    assert choose(here, told, 3.0, 1009.0, asked=False) is Source.APP
+    assert choose(over, told, 3.0, 1000.0, asked=True) is Source.APP
+    assert choose(replace(away, state="finished"), told, 3.0, 1000.0, asked=True) is Source.LEFT
+    assert "from elsewhere" in source_words(Source.WORKER, away, told, asked=False)
+
+
+def test_limits_of_a_container_are_named() -> None:
+    machine = MachineHistory()
+    limits = {"cpus": 1.5, "cpu_limited": True, "memory_limited": True}
+    machine.take({"type": "host", "cpu": 50.0, "memory_used": 2 * GIB, "memory_total": 8 * GIB, **limits})
+    (_gpu, line) = (line.plain for line in device_lines(machine, {}, 80, 8, lambda name: "", trains=False))
+    assert "50% of 1.5 cores   memory 2.0 GB of 8.0 GB (limit)" in line

@@ -98,7 +98,7 @@ class MonitorScreen(MonitorOrders):
         with Horizontal(id="bottom"):
             yield LogTail(self.run_dir)
             with Container(id="device"):
-                yield DevicePanel()
+                yield DevicePanel(self.run_dir)
 
     def on_mount(self) -> None:
         """Begin to look after the run."""
@@ -192,6 +192,7 @@ class MonitorScreen(MonitorOrders):
         card = self.query_one(FailureCard)
         card.show(run, telemetry.failure)
         self.set_class(card.display, "-failed")
+        self.query_one(DevicePanel).follow(run)
         version = (
             id(telemetry),
             telemetry.version,

@@ -23,6 +23,7 @@ from tui.screens.base import RunScreen
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.log import LogScreen
 from tui.start_messages import NotStarted, Started
+from tui.widgets.device_panel import DevicePanel
 from tui.widgets.log_tail import LogTail
 from tui.widgets.order_line import OrderLine
 
@@ -194,8 +195,12 @@ class MonitorOrders(RunScreen):
     # -- the other panes ---------------------------------------------------------------------------------------
 
     def action_device(self) -> None:
-        """The device pane instead of the log, or the log again."""
-        self.toggle_class("-device")
+        """The device pane instead of the log; of a run at rest then this machine as it is now; the log again."""
+        panel = self.query_one(DevicePanel)
+        if not panel.is_on_screen:
+            self.add_class("-device")
+        elif not panel.ask():
+            self.remove_class("-device")
 
     def action_log(self) -> None:
         """The log on a screen of its own."""
