@@ -13,12 +13,15 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.errors import RunError
 from core.i18n import gettext as _
 from core.run_labels import LABELS_FILE, Labels, read_labels
 from core.runs import CONFIG_FILE, LIVE_STATES, STATUS_FILE, Run, make_run, read_status
+
+if TYPE_CHECKING:
+    from core.foreign.scores import ScoreReader
 
 Signature = tuple[int, int, int]
 ABSENT: Signature = (0, 0, 0)
@@ -34,12 +37,16 @@ class Listing:
 
 @dataclass
 class _Entry:
-    """A run as it was read: from which files, and whether its worker has to be looked for again."""
+    """A run as it was read: from which files, and whether its worker has to be looked for again.
+
+    `whole` is false while more of another program's run is being read.
+    """
 
     signature: tuple[Signature, ...]
     run: Run | None
     status: dict[str, Any]
     labels: Labels
+    whole: bool = True
 
     @property
     def settled(self) -> bool:
@@ -56,6 +63,7 @@ class RunIndex:
         self._configs: dict[Path, tuple[Signature, dict[str, Any]]] = {}
         self._todo: list[str] = []
         self._lock = threading.Lock()
+        self._scores: ScoreReader | None = None
 
     @property
     def listing(self) -> Listing:
@@ -67,6 +75,7 @@ class RunIndex:
     def refresh(self, max_seconds: float | None = None) -> Listing:
         """Look at all directories, or at as many as `max_seconds` allow; the next call then goes on from there.
 
+        The scores in TensorBoard's event files are waited for without `max_seconds`, else read in the background.
         An absent directory holds no runs. Raises RunError for one that cannot be read.
         """
         with self._lock:
@@ -79,7 +88,7 @@ class RunIndex:
                 self._todo = sorted(names)
             deadline = None if max_seconds is None else time.monotonic() + max_seconds
             while self._todo:
-                self._look(self._todo.pop())
+                self._look(self._todo.pop(), wait=max_seconds is None)
                 if deadline is not None and time.monotonic() >= deadline:
                     break
         return self.listing
@@ -96,12 +105,12 @@ class RunIndex:
                 _("Choose another directory with --runs or NSMC_TUI_RUNS."),
             ) from error
 
-    def _look(self, name: str) -> None:
+    def _look(self, name: str, *, wait: bool) -> None:
         path = self.directory / name
         status = _signature(f"{path}/{STATUS_FILE}")
         known = self._entries.get(name)
         if status == ABSENT and _signature(f"{path}/{CONFIG_FILE}") == ABSENT:
-            self._look_at_foreign(name, path, known)
+            self._look_at_foreign(name, path, known, wait=wait)
             return
         signature = (status, _signature(f"{path}/{LABELS_FILE}"))
         if known is None or known.signature != signature:
@@ -111,13 +120,20 @@ class RunIndex:
         elif not known.settled:
             known.run = make_run(path, known.status, known.labels)
 
-    def _look_at_foreign(self, name: str, path: Path, known: _Entry | None) -> None:
+    def _look_at_foreign(self, name: str, path: Path, known: _Entry | None, *, wait: bool) -> None:
         from core import foreign
 
         signature = foreign.signature(path)
         if known is None or known.signature != signature:
             run = foreign.load(path) if foreign.source_of(path) else None
-            self._entries[name] = _Entry(signature, run, {}, Labels())
+            known = self._entries[name] = _Entry(signature, run, {}, Labels())
+            known.whole = run is None or not foreign.has_scores_to_read(run)
+        if not known.whole and known.run is not None:
+            from core.foreign.scores import ScoreReader
+
+            if self._scores is None:
+                self._scores = ScoreReader()
+            known.run, known.whole = self._scores.on(known.run, signature, wait=wait)
 
     def settings_of(self, run: Run) -> Mapping[str, Any]:
         """A run's config as dotted keys (`train.learning_rate`); empty without a readable one. Read once a version."""

@@ -56,7 +56,7 @@ def signature(path: Path) -> tuple[tuple[int, int, int], ...]:
 
 
 def load(path: Path) -> Run:
-    """The foreign run in `path` as lists show it. Event files are not read for that: they tell no more than their age.
+    """The foreign run in `path` without what is in event files: `core.foreign.scores` reads that, which takes a moment.
 
     Raises RunError when its `trainer_state.json` cannot be read.
     """
@@ -75,6 +75,11 @@ def load(path: Path) -> Run:
         updated=written,
         source=TENSORBOARD,
     )
+
+
+def has_scores_to_read(run: Run) -> bool:
+    """Whether more can be told of a run that `load` gave, by `core.foreign.scores`."""
+    return run.source == TENSORBOARD and _installed()
 
 
 def read_whole(path: Path) -> Run:

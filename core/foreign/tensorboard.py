@@ -71,15 +71,27 @@ def check_installed() -> None:
         )
 
 
-def _loader(file: Path) -> Any:
+def _without_tensorflow() -> None:
     # The package looks for this module to find out whether it was built to work without TensorFlow.
     sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
+
+
+def proto() -> Any:
+    """The package's type of a record."""
+    _without_tensorflow()
+    from tensorboard.compat.proto.event_pb2 import Event as Record
+
+    return Record
+
+
+def _loader(file: Path) -> Any:
+    _without_tensorflow()
     from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 
     return LegacyEventFileLoader(str(file))
 
 
-def _scalar(value: Any) -> float | None:
+def scalar(value: Any) -> float | None:
     """The number of a summary value, in the older form or as a tensor; None for pictures, texts and histograms."""
     if value.HasField("simple_value"):
         return float(value.simple_value)
@@ -117,7 +129,7 @@ class _File:
         for record in self._loader.Load():
             grown = True
             for value in record.summary.value:
-                number = _scalar(value)
+                number = scalar(value)
                 if number is not None:
                     events += self._take(record, value.tag, number)
             if time.monotonic() > deadline:

@@ -18,7 +18,8 @@ from core.control import send_order
 from core.errors import ControlError, RunError
 from core.foreign import EventLog, open_log, read_whole, source_of
 from core.foreign.tensorboard import series_of
-from core.runs import find_run, list_runs, load_run
+from core.run_index import RunIndex
+from core.runs import Run, find_run, list_runs, load_run
 
 HISTORY: list[dict[str, Any]] = [
     {"epoch": 0.1, "step": 10, "loss": 0.69, "learning_rate": 2e-05, "grad_norm": 1.5},
@@ -240,3 +241,30 @@ def test_our_own_runs_are_ours(run_copy: Path) -> None:
     assert load_run(run_copy).source == ""
     assert list((run_copy / "checkpoints").glob("checkpoint-*/trainer_state.json"))
     assert load_run(run_copy / "checkpoints").state == "foreign"
+
+
+def test_the_list_reads_the_newest_scores_of_event_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.foreign.scores.MOST", 4096)
+    writer = Writer(tmp_path / "tb")
+    for step in range(1, 200):
+        writer.add(step, train__loss=1 / step)
+    writer.add(200, eval__accuracy=0.75, eval__loss=float("nan"), train__epoch=0.5)
+    (run,) = list_runs(tmp_path)
+    assert (run.step, run.epoch, run.metrics) == (200, 0.5, {"eval_accuracy": 0.75})
+    assert run.loss == pytest.approx(1 / 199)
+    index = RunIndex(tmp_path)
+    # With a deadline nothing is waited for: a thread reads.
+    assert index.refresh(1.0).runs[0].step == 0
+
+    def until(wanted: Callable[[Run], bool]) -> None:
+        deadline = time.monotonic() + 30
+        while not wanted(index.refresh(1.0).runs[0]):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    until(lambda run: run.step == 200)
+    writer.add(300, eval__accuracy=0.8)
+    until(lambda run: run.metrics["eval_accuracy"] == pytest.approx(0.8))
+    assert index.listing.runs[0].loss == pytest.approx(1 / 199)
+    (tmp_path / "tb" / "events.out.tfevents.9.half").write_bytes(b"\x18\0\0\0\0\0\0\0half a record")
+    assert list_runs(tmp_path)[0].step == 300
