@@ -200,7 +200,7 @@ def subject_answer(loaded: LoadedModel, subject: Subject) -> dict[str, Any]:
     import torch
 
     kept: dict[Any, Any] = loaded.memo.setdefault("logits", {})
-    key = (subject.text, subject.max_length)
+    key = (subject.text, subject.max_length, subject.masked)
     if key not in kept:
         started = time.perf_counter()
         with torch.inference_mode():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from core.errors import UsageError
 from core.i18n import gettext as _
 from core.inspector_batches import predict, probabilities
-from core.word_edits import delete_words
+from core.word_edits import delete_words, moved_up
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,11 +40,12 @@ def without(loaded: LoadedModel, subject: Subject, words: Iterable[int], mode: s
     """The inputs of `subject` without the words at these indexes.
 
     mask: each of their tokens becomes the mask token, so positions stay. delete: the text without them
-    (`core.word_edits.delete_words`) in new tokens, cut to the same length.
+    (`core.word_edits.delete_words`) in new tokens, cut to the same length. Words that are masked stay masked.
     """
     gone = set(words)
     if mode == "delete":
-        return loaded.subject(delete_words(subject.text, gone), subject.max_length).encoded.inputs
+        rest = delete_words(subject.text, gone)
+        return loaded.subject(rest, subject.max_length, moved_up(subject.masked, gone)).encoded.inputs
     assert loaded.mask_id is not None
     inputs = dict(subject.encoded.inputs)
     inputs["input_ids"] = [

@@ -13,7 +13,7 @@ from core.attribution import Explainer, Options, Weights, explainer, subject_ans
 from core.attribution_methods import METHODS, method_of
 from core.errors import UsageError
 from core.i18n import gettext as _
-from core.inspector_ops import Answer, Request, Task, max_length_of, text_of
+from core.inspector_ops import Answer, Request, Task, masked_of, max_length_of, text_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -131,12 +131,12 @@ def flip(task: Task, request: Request) -> Answer:
     from core.attribution_occlusion import mode_of, predict_without
     from core.flip import Words, search
     from core.inspector_batches import probabilities
-    from core.word_edits import delete_words
+    from core.word_edits import delete_words, moved_up
 
     most = _whole(request, "max_evaluations", 1, MOST_EVALUATIONS)
     threshold = request.get("threshold")
     loaded = task.model(request)
-    subject = loaded.subject(text_of(request), max_length_of(request))
+    subject = loaded.subject(text_of(request), max_length_of(request), masked_of(request))
     inspection = subject_answer(loaded, subject)
     mode = mode_of(loaded, request.get("mode"))
     before = inspection["probabilities"]
@@ -151,18 +151,21 @@ def flip(task: Task, request: Request) -> Answer:
         evaluated += len(sets)
         return _firmness(values, answer, threshold).tolist()
 
-    found = search(subject.read_words, judge, most)
-    after, text = before, subject.text
+    # To mask what is masked changes nothing; to take it out does.
+    candidates = [word for word in subject.read_words if mode == "delete" or word not in subject.masked]
+    found = search(candidates, judge, most)
+    after, text, masked = before, subject.text, subject.masked
     if found.words is not None:
         logits = predict_without(loaded, subject, [found.words], mode, task)
         after = probabilities(loaded, logits)[0].tolist()
-        text = delete_words(subject.text, found.words)
+        text, masked = delete_words(subject.text, found.words), moved_up(subject.masked, found.words)
     header = {
         "inspection": inspection,
         "found": found.words is not None,
         "words": list(found.words or ()),
         "mode": mode,
         "text": text,
+        "masked": sorted(masked),
         "probabilities": after,
         "minimal": found.minimal,
         "tried_size": found.tried_size,
@@ -192,7 +195,8 @@ def _explainer(task: Task, request: Request) -> tuple[Explainer, dict[str, Any]]
     target = request.get("target")
     if target is not None and not isinstance(target, int):
         raise UsageError(_("There is no class {number}.").format(number=target))
-    return explainer(loaded, loaded.subject(text_of(request), max_length_of(request)), target, task)
+    subject = loaded.subject(text_of(request), max_length_of(request), masked_of(request))
+    return explainer(loaded, subject, target, task)
 
 
 def _explain_all(maker: Explainer, request: Request) -> list[Weights]:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+CLOSE = 1e-6
+"""Probabilities nearer than this count as equal: the mean of equal numbers may come out above them."""
+
 
 def thresholds(labels: NDArray[np.int64], probabilities: Floats) -> Floats:
     """The expected self-confidence of each class: t_j, the mean of p(j) over the reviews labelled j (eq. 2).
@@ -28,7 +31,7 @@ def thresholds(labels: NDArray[np.int64], probabilities: Floats) -> Floats:
 
 def confident_class(labels: NDArray[np.int64], probabilities: Floats) -> NDArray[np.int64]:
     """The class that each review is confidently counted into: the likeliest of those with p(j) ≥ t_j; −1 for none."""
-    above = probabilities >= thresholds(labels, probabilities)
+    above = probabilities >= thresholds(labels, probabilities) - CLOSE
     best = np.where(above, probabilities, -1.0).argmax(axis=1)
     return np.where(above.any(axis=1), best, -1)
 
@@ -43,6 +46,40 @@ def label_errors(labels: NDArray[np.int64], probabilities: Floats) -> NDArray[np
     """The reviews off the diagonal of the confident joint: confidently of the class that they are not labelled."""
     classes = confident_class(labels, probabilities)
     return np.asarray((classes >= 0) & (classes != labels))
+
+
+def pruned_errors(labels: NDArray[np.int64], probabilities: Floats) -> NDArray[np.bool_]:
+    """The reviews that cleanlab flags by default: those of `find_label_issues(filter_by="prune_by_noise_rate")`.
+
+    Section 3.3, "prune by noise rate": of each class as many reviews as the confident joint, scaled to the class's
+    size, counts into the other class, those with the largest margin p(other) − p(label), as far as the model's
+    answer is the other class. `label_errors` are the counted reviews themselves.
+    """
+    found = np.zeros(len(labels), dtype=bool)
+    joint = confident_joint(labels, probabilities)
+    for label in (0, 1):
+        rows = np.flatnonzero(labels == label)
+        # Of a class with a single review that one is kept.
+        if len(rows) < 2:
+            continue
+        margin = probabilities[rows, 1 - label] - probabilities[rows, label]
+        # Each class keeps one review that is labelled rightly, whatever was counted.
+        counts = joint[label][1 - label], max(1, joint[label][label])
+        worst = np.argsort(-margin)[: _share(len(rows), counts, label)]
+        found[rows[worst]] = margin[worst] > CLOSE
+    return found
+
+
+def _share(size: int, counts: tuple[int, int], label: int) -> int:
+    """How many of `size` reviews the first of `counts` is, of both together; halves as cleanlab rounds them."""
+    exact = size * counts[0] / sum(counts)
+    if exact % 1 != 0.5:
+        return round(exact)
+    # Both shares are halves. Rounded to even each, they may miss the size by one, which one of them then takes.
+    whole, rest = round(exact), round(size - exact)
+    missing = size - whole - rest
+    taken_by = 1 if missing > 0 else 0
+    return whole + (missing if taken_by == 1 - label else 0)
 
 
 def label_quality(labels: NDArray[np.int64], probabilities: Floats) -> Floats:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from core.confident import label_errors
+from core.confident import pruned_errors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,10 +17,10 @@ COLUMNS = ("id", "is_label_issue", "label_score", "given_label", "predicted_labe
 def rows(ids: Sequence[str], labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> list[dict[str, Any]]:
     """cleanlab's columns for all reviews of a split, in its order. `labels` N, `probabilities` N × 2.
 
-    label_score is p(given label), cleanlab's self-confidence; is_label_issue says that confident learning counts the
-    review into the other class (`core.confident`). cleanlab itself prunes this set further, by default.
+    label_score is p(given label), cleanlab's self-confidence; is_label_issue is what cleanlab's
+    `find_label_issues(filter_by="prune_by_noise_rate")` says, its default (`core.confident.pruned_errors`).
     """
-    issues = label_errors(labels, probabilities)
+    issues = pruned_errors(labels, probabilities)
     return [
         {
             "id": review,

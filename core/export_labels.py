@@ -7,6 +7,7 @@ Argilla 2's `dataset.records.from_json` reads.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,7 @@ ARGILLA_API_URL=… ARGILLA_API_KEY=… python argilla_import.py NAME
 
 import os
 import sys
+from pathlib import Path
 
 import argilla as rg
 
@@ -55,7 +57,7 @@ settings = rg.Settings(
 )
 dataset = rg.Dataset(name=sys.argv[1], settings=settings, client=client)
 dataset.create()
-dataset.records.from_json("argilla.json")
+dataset.records.from_json(Path(__file__).with_name("argilla.json"))
 '''
 
 
@@ -99,6 +101,8 @@ def label_studio(reviews: Sequence[Prediction], model: str, verdicts: Verdicts) 
 def argilla(reviews: Sequence[Prediction], model: str, verdicts: Verdicts) -> bytes:
     """Records with the model's answer as a suggestion; a verdict's new label is in `metadata`."""
     records = []
+    # What its server takes for the name of an agent.
+    agent = re.sub(r"[^0-9A-Za-z_:./ -]", "_", model)[:200]
     for review in reviews:
         verdict = verdicts.get(review.id, {})
         metadata: dict[str, Any] = {
@@ -116,7 +120,7 @@ def argilla(reviews: Sequence[Prediction], model: str, verdicts: Verdicts) -> by
                 "fields": {FIELD: clean(review.document)},
                 "metadata": metadata,
                 "suggestions": {
-                    QUESTION: {"value": LABELS[review.pred], "score": round(review.confidence, 6), "agent": model}
+                    QUESTION: {"value": LABELS[review.pred], "score": round(review.confidence, 6), "agent": agent}
                 },
                 "responses": {},
                 "vectors": {},

@@ -157,7 +157,7 @@ class Flip:
     """The smallest set of words that was found without which the answer is another one.
 
     found: whether there is one. words: their indexes in `inspection.words`, in order. mode: `delete` (the text without
-    them, in `text`) or `mask`. probabilities: afterwards, those of `inspection` when none was found. minimal: it is
+    them, in `text`, of which those at `masked` are hidden) or `mask`. probabilities: afterwards, those of `inspection` when none was found. minimal: it is
     proven that no smaller set does it. tried_size: up to which number of words every set was tried. evaluations: how
     many sets were tried. exhausted: the search stopped because `max_evaluations` were spent.
     """
@@ -172,6 +172,7 @@ class Flip:
     tried_size: int
     evaluations: int
     exhausted: bool
+    masked: tuple[int, ...] = ()
 
     @property
     def nbytes(self) -> int:
@@ -268,6 +269,7 @@ def flip_from(header: dict[str, Any], payload: Payload) -> Flip:
         tried_size=header["tried_size"],
         evaluations=header["evaluations"],
         exhausted=header["exhausted"],
+        masked=tuple(header["masked"]),
     )
 
 

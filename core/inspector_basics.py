@@ -6,7 +6,7 @@ from typing import Any
 
 from core.errors import UsageError
 from core.i18n import gettext as _
-from core.inspector_ops import Answer, Request, Task, max_length_of, text_of
+from core.inspector_ops import Answer, Request, Task, masked_of, max_length_of, text_of
 
 
 def ping(task: Task, request: Request) -> Answer:
@@ -26,17 +26,10 @@ def inspect(task: Task, request: Request) -> Answer:
         text,
         max_length,
         bool(request.get("attention", True)),
-        _whole_numbers(request.get("masked", ())),
+        masked_of(request),
         [_head(pair) for pair in request.get("knocked", ())],
     )
     return Answer(header, {} if attention is None else {"attention": attention})
-
-
-def _whole_numbers(values: Any) -> list[int]:
-    numbers = list(values)
-    if not all(isinstance(number, int) for number in numbers):
-        raise UsageError(_("The text has no such word."))
-    return numbers
 
 
 def _head(pair: Any) -> tuple[int | None, int | None]:

@@ -9,9 +9,9 @@ import json
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,11 +40,12 @@ Inputs = dict[str, list[int]]
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A text as a model gets it, cut to `max_length` tokens (None: not cut)."""
+    """A text as a model gets it, cut to `max_length` tokens (None: not cut), the words at `masked` hidden from it."""
 
     text: str
     encoded: Encoded
     max_length: int | None
+    masked: frozenset[int] = frozenset()
 
     @property
     def token_words(self) -> tuple[int | None, ...]:
@@ -115,12 +116,34 @@ class LoadedModel:
             "notes": self.notes,
         }
 
-    def subject(self, text: str, max_length: int | None) -> Subject:
-        """`text` in tokens, cut to `max_length` and to the model's window. Raises ModelError without offsets."""
+    def subject(self, text: str, max_length: int | None, masked: Iterable[int] = ()) -> Subject:
+        """`text` in tokens, cut to `max_length` and to the model's window.
+
+        Each token of the words at `masked` becomes the mask token; it keeps its place in the text. Raises ModelError
+        without offsets, UsageError for a word that is not there and for a tokenizer without a mask token.
+        """
+        from core.attribution_occlusion import mode_of
         from core.tokenization import encode
 
         limit = min((n for n in (max_length, self.window) if n is not None), default=None)
-        return Subject(text, encode(self.tokenizer, text, limit), limit)
+        encoded, hidden = encode(self.tokenizer, text, limit), frozenset(masked)
+        if not hidden:
+            return Subject(text, encoded, limit)
+        if not hidden <= set(range(len(encoded.words))):
+            raise UsageError(_("The text has no such word."))
+        mode_of(self, "mask")
+        name = self.tokenizer.mask_token
+        tokens = tuple(
+            replace(token, text=name, piece=name, unk=False, masked=True) if token.word in hidden else token
+            for token in encoded.tokens
+        )
+        ids = [
+            self.mask_id if token.masked else number
+            for number, token in zip(encoded.inputs["input_ids"], tokens, strict=True)
+        ]
+        return Subject(
+            text, replace(encoded, inputs={**encoded.inputs, "input_ids": ids}, tokens=tokens), limit, hidden
+        )
 
     def tensors(self, rows: Sequence[Inputs]) -> dict[str, Any]:
         """What the model takes for `rows`, texts of equally many tokens, as tensors on its device."""
@@ -178,16 +201,11 @@ class LoadedModel:
         import torch
 
         from core import attention as attentions
-        from core.attribution_occlusion import mode_of, without
         from core.knock_out import without_heads
 
-        subject = self.subject(text, max_length)
+        subject = self.subject(text, max_length, masked)
         inputs = subject.encoded.inputs
         around: AbstractContextManager[None] = nullcontext()
-        if masked:
-            if not set(masked) <= set(range(len(subject.encoded.words))):
-                raise UsageError(_("The text has no such word."))
-            inputs = without(self, subject, masked, mode_of(self, "mask"))
         if knocked:
             around = without_heads(self, inputs, knocked)
         note = ""

@@ -99,6 +99,14 @@ def max_length_of(request: Request) -> int | None:
     return length
 
 
+def masked_of(request: Request) -> list[int]:
+    """The indexes of the words that are hidden from the model in `request`. Raises UsageError for what is no index."""
+    words = request.get("masked") or []
+    if not isinstance(words, list) or not all(isinstance(word, int) and word >= 0 for word in words):
+        raise UsageError(_("The text has no such word."))
+    return words
+
+
 def find(name: Any) -> Callable[[Task, Request], Answer]:
     """The function of the op `name`. Raises InspectorError for one that is not in OPS."""
     place = OPS.get(name) if isinstance(name, str) else None

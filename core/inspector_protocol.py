@@ -138,6 +138,11 @@ class Inspection:
         return tuple(token.word for token in self.tokens)
 
     @property
+    def masked(self) -> tuple[int, ...]:
+        """Indexes of the words that were hidden from the model, of those that it got tokens of."""
+        return tuple(sorted({token.word for token in self.tokens if token.masked and token.word is not None}))
+
+    @property
     def nbytes(self) -> int:
         """Approximate memory in bytes."""
         attention = 0 if self.attention is None else self.attention.nbytes

@@ -34,12 +34,13 @@ class Token:
     """One token of a model's input.
 
     text: what it stands for in the text (`text[start:end]`), so that byte-level Korean reads as Korean; for a token
-        that the tokenizer added (`special`), its name.
+        that the tokenizer added (`special`) and for one that hides a word (`masked`), its name.
     start, end: code point offsets, whole grapheme clusters; equal for a token that stands for no character.
     special: added by the tokenizer (`[CLS]`, `</s>`), not part of the text.
     unk: the vocabulary has no piece for this text.
     piece: the vocabulary's own spelling (`##요`, `▁영화`, `ìĺģ`).
     word: index of its word, None for special tokens and for tokens of whitespace only.
+    masked: the mask token, in the place of the token that was there.
     """
 
     text: str
@@ -49,6 +50,7 @@ class Token:
     unk: bool
     piece: str
     word: int | None
+    masked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

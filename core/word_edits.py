@@ -1,4 +1,4 @@
-"""A text without some of its words, by their index. Light."""
+"""A text without some of its words, by their index, and how the others are counted then. Light."""
 
 from __future__ import annotations
 
@@ -23,3 +23,9 @@ def delete_words(text: str, indexes: Iterable[int]) -> str:
         # The gap before a word that is gone belonged to it.
         pieces[-1] = kept[-1][0].text
     return text[: words[0].start] + "".join(pieces) + text[words[-1].end :]
+
+
+def moved_up(indexes: Iterable[int], gone: Iterable[int]) -> frozenset[int]:
+    """The words at `indexes` as they are counted once those at `gone` have been taken out."""
+    left_out = set(gone)
+    return frozenset(index - sum(other < index for other in left_out) for index in indexes if index not in left_out)

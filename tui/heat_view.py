@@ -330,7 +330,8 @@ def _units(inspection: Inspection, choice: HeatChoice) -> tuple[tuple[Unit, ...]
             if token.word not in of_word:
                 word = inspection.words[token.word]
                 of_word[token.word] = len(units)
-                units.append(Unit(visible(word.text), word.start, word.end, False))
+                label = token.text if token.masked else word.text
+                units.append(Unit(visible(label), word.start, word.end, False))
             places.append(of_word[token.word])
         else:
             # Whitespace has no characters of its own, and a lone `▁` claims those of the piece after it.

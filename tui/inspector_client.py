@@ -219,11 +219,12 @@ class InspectorClient:
         mode: str = "delete",
         max_evaluations: int = 400,
         threshold: float | None = None,
+        masked: Iterable[int] = (),
         on_progress: Progress | None = None,
     ) -> Flip:
         """The fewest words without which the answer is another one: `core.inspector_questions.flip`."""
         question = questions.flip(
-            model, text, max_length, mode=mode, max_evaluations=max_evaluations, threshold=threshold
+            model, text, max_length, mode=mode, max_evaluations=max_evaluations, threshold=threshold, masked=masked
         )
         return await self.ask(question, on_progress)
 

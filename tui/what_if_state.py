@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from core.text import visible_lines
 from core.tokenization import Word, split_words
-from core.word_edits import delete_words
+from core.word_edits import delete_words, moved_up
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,7 @@ class Drafts:
         current = self.current
         if not 0 <= word < len(current.words):
             return False
-        masked = frozenset(n - (n > word) for n in current.masked if n != word)
-        return self.put(Draft(delete_words(current.text, [word]), masked))
+        return self.put(Draft(delete_words(current.text, [word]), moved_up(current.masked, [word])))
 
     def mask(self, word: int) -> bool:
         """Mask word `word`, or no longer."""

@@ -201,6 +201,64 @@ def test_occlusion_by_deletion(saved: Path, ask: Asker) -> None:
     assert got.baseline == "delete"
 
 
+def test_words_that_are_masked_are_explained_as_what_the_model_got(saved: Path, ask: Asker) -> None:
+    hidden = [1, 3]
+    peer = Peer(saved)
+    torch = peer.torch
+    offsets = peer.tokenizer(TEXT, return_offsets_mapping=True)["offset_mapping"]
+    inspection = ask(questions.inspect(saved, TEXT, masked=hidden))
+    spans = [inspection.words[number] for number in hidden]
+    own = torch.tensor([any(s < word.end and e > word.start for word in spans) for s, e in offsets]) & ~peer.special
+    peer.ids = torch.where(own, peer.tokenizer.mask_token_id, peer.ids)
+    peer.inputs["input_ids"] = peer.ids
+    assert inspection.masked == tuple(hidden)
+    for token, masked in zip(inspection.tokens, own.tolist(), strict=True):
+        assert token.masked == masked
+        # The mask token stands on the word that it hides.
+        assert not masked or (token.text == peer.tokenizer.mask_token and token.word in hidden)
+        assert masked or token.special or token.text == TEXT[token.start : token.end]
+    with torch.no_grad():
+        layers = torch.stack(peer.model(**peer.inputs, output_attentions=True).attentions)[:, 0]
+    np.testing.assert_allclose(inspection.attention, layers.numpy(), atol=1e-5)
+    got = ask(questions.explain(saved, TEXT, method="gradient_x_input", target=1, masked=hidden))
+    assert got.inspection.probabilities == pytest.approx(inspection.probabilities, abs=1e-6)
+    embedded = peer.model.get_input_embeddings()(peer.ids).detach().requires_grad_()
+    peer.model(inputs_embeds=embedded, attention_mask=peer.mask).logits[0, 1].backward()
+    np.testing.assert_allclose(got.tokens, (embedded * embedded.grad).sum(-1)[0].detach().numpy(), **CLOSE)
+    np.testing.assert_allclose(got.words, words_of(got), atol=1e-9)
+    occluded = ask(questions.explain(saved, TEXT, method="occlusion", target=1, masked=hidden))
+    assert occluded.words[hidden] == pytest.approx(0, abs=1e-6)
+    assert np.abs(occluded.words).max() > 1e-4
+
+
+def test_masked_words_stay_masked_where_others_are_taken_out(bert: Path, ask: Asker) -> None:
+    from captum.attr import LayerIntegratedGradients
+
+    peer = Peer(bert)
+    hide = peer.tokenizer.mask_token
+    words = TEXT.split(" ")
+    pieces = [len(peer.tokenizer(word, add_special_tokens=False)["input_ids"]) for word in words]
+    shown = [" ".join([hide] * pieces[n]) if n == 2 else word for n, word in enumerate(words)]
+    got = ask(questions.explain(bert, TEXT, method="occlusion", target=0, mode="delete", masked=[2]))
+    for number in range(len(words)):
+        shorter = " ".join(word for n, word in enumerate(shown) if n != number)
+        wanted = peer.probability(" ".join(shown), 0) - peer.probability(shorter, 0)
+        assert got.words[number] == pytest.approx(wanted, abs=1e-4)
+    found = ask(questions.flip(bert, TEXT, masked=[2], max_evaluations=60))
+    left = [n for n in range(len(words)) if n not in found.words]
+    assert [left[n] for n in found.masked] == [n for n in (2,) if n in left]
+    peer = Peer(bert, " ".join(shown))
+    captum = LayerIntegratedGradients(
+        lambda ids: peer.model(input_ids=ids, attention_mask=peer.mask.expand_as(ids)).logits,
+        peer.model.get_input_embeddings(),
+    )
+    special = peer.torch.isin(peer.ids, peer.torch.tensor([peer.tokenizer.cls_token_id, peer.tokenizer.sep_token_id]))
+    baseline = peer.torch.where(special, peer.ids, peer.tokenizer.pad_token_id)
+    gradients = ask(questions.explain(bert, TEXT, target=1, steps=20, masked=[2]))
+    wanted = captum.attribute(peer.ids, baselines=baseline, target=1, n_steps=20).sum(-1)[0].numpy()
+    np.testing.assert_allclose(gradients.tokens, wanted, **CLOSE)
+
+
 def test_attention_and_rollout_are_rows(saved: Path, ask: Asker) -> None:
     peer = Peer(saved)
     torch = peer.torch

@@ -37,6 +37,25 @@ def test_the_same_reviews_as_cleanlab(seed: int) -> None:
     np.testing.assert_allclose(confident.label_quality(labels, probabilities), quality, atol=1e-12)
 
 
+@pytest.mark.parametrize("digits", [1, 2, 16])
+def test_the_same_reviews_as_cleanlab_s_default(digits: int) -> None:
+    from cleanlab.filter import find_label_issues
+
+    rng = np.random.default_rng(digits)
+    differs = 0
+    # Small sets and rounded probabilities: ties, halves, classes of one review, thresholds that are met exactly.
+    for n in (3, 4, 5, 6, 7, 9, 12, 20, 31, 50, 200, 3000) * 4:
+        labels, probabilities, _wrong = noisy(n, seed=int(rng.integers(1 << 30)), flipped=rng.random() / 2)
+        if len(set(labels.tolist())) < 2:
+            continue
+        rounded = np.round(probabilities[:, 1], digits)
+        probabilities = np.column_stack([1 - rounded, rounded])
+        theirs = find_label_issues(labels, probabilities, filter_by="prune_by_noise_rate", n_jobs=1)
+        np.testing.assert_array_equal(confident.pruned_errors(labels, probabilities), theirs)
+        differs += bool((theirs != confident.label_errors(labels, probabilities)).any())
+    assert differs > 5
+
+
 def test_the_definition_review_by_review() -> None:
     labels, probabilities, _wrong = noisy(200)
     t = [np.mean([p[j] for p, y in zip(probabilities, labels, strict=True) if y == j]) for j in (0, 1)]
@@ -57,4 +76,6 @@ def test_one_class_only() -> None:
     probabilities = np.array([[0.9, 0.1], [0.2, 0.8]])
     labels = np.array([0, 0])
     assert confident.label_errors(labels, probabilities).tolist() == [False, False]
+    assert confident.pruned_errors(labels, probabilities).tolist() == [False, False]
     assert len(confident.label_errors(np.empty(0, dtype=np.int64), np.empty((0, 2)))) == 0
+    assert len(confident.pruned_errors(np.empty(0, dtype=np.int64), np.empty((0, 2)))) == 0

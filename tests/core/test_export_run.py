@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from core import export_labels, export_rows
-from core.confident import label_errors
+from core.confident import pruned_errors
 from core.errors import UsageError
 from core.export_files import ExportError
 from core.export_run import PARTS, USUAL, Request, export_run, parts_of
@@ -114,6 +114,7 @@ def test_argilla_records_have_what_its_reader_takes(run_dir: Path, tmp_path: Pat
         assert record["suggestions"]["sentiment"]["value"] in export_labels.LABELS
         assert record["metadata"]["label"] != record["suggestions"]["sentiment"]["value"]
         assert "\x00" not in record["fields"]["text"]
+        assert record["suggestions"]["sentiment"]["agent"].isascii()
     compile(
         (tmp_path / "out" / "argilla" / "argilla_import.py").read_text(encoding="utf-8"), "argilla_import.py", "exec"
     )
@@ -258,7 +259,7 @@ def test_verdicts_and_cleanlab_columns(run_dir: Path, tmp_path: Path) -> None:
         assert int(row["predicted_label"]) == review.pred
         assert row["is_label_issue"] in ("true", "false")
     flagged = [row["id"] for row in issues if row["is_label_issue"] == "true"]
-    chosen = label_errors(predictions.column("label"), probabilities)
+    chosen = pruned_errors(predictions.column("label"), probabilities)
     assert flagged == [row["id"] for row, issue in zip(issues, chosen, strict=True) if issue]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from rich.cells import cell_len
 from rich.color import ColorSystem
+from syrupy.assertion import SnapshotAssertion
 from textual.app import App, ComposeResult
 from textual.strip import Strip
 
@@ -12,7 +13,10 @@ from core.inspector_client import inspector_session
 from core.inspector_protocol import Inspection
 from core.text import visible
 from tests.core.tiny_models import save_model
+from tests.tui.picture import picture
 from tests.tui.review_helpers import NASTY, inspection_of
+from tui import colour_depth
+from tui.colour_depth import DEPTHS
 from tui.heat_view import HeatChoice, heat_of
 from tui.themes import DARK, LIGHT
 from tui.widgets.token_strip import TokenStrip, cells_of, wrap
@@ -199,3 +203,24 @@ async def test_every_tokenizer_s_weights_are_on_the_right_characters(
         await pilot.pause()
         line = "".join(plain(strip) for strip in app.drawn())
         assert all(word in line for word in words)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("depth", [*DEPTHS, "ascii"])
+async def test_what_it_looks_like_in_each_depth(depth: str, signed: bool, snapshot: SnapshotAssertion) -> None:
+    app = StripApp()
+    if depth == "ascii":
+        colour_depth.set_depth(app, "none")
+        colour_depth.set_ascii(app, True)
+    else:
+        colour_depth.set_depth(app, depth)
+    async with app.run_test(size=(26, 6)) as pilot:
+        text = "아주 나쁘진 않지만 Good ㅋㅋㅋ 끝까지"
+        inspection = inspection_of(text, cut=20)
+        choice = HeatChoice(method="gradient_x_input" if signed else "attention")
+        weights = [0, 0.2, -0.6, 0.5, 1.0, 0.1, 0.3, -1.0, 0.02, 0.4, 0] if signed else None
+        heat = heat_of(inspection, choice, attribution=weights)
+        app.strip.show(text)
+        app.strip.show_heat(heat, inspection.cut)
+        await pilot.pause()
+        assert picture(app) == snapshot

@@ -108,7 +108,9 @@ async def test_words_out_a_search_and_variants(run_copy: Path, size: tuple[int, 
         assert screen.drafts.current.masked == {0}
         await until(pilot, lambda: answered(app))
         await pilot.press("m", "m")
-        await until(pilot, lambda: screen.pane.choice.attributed and not screen.pane.attribution)
+        await until(pilot, lambda: screen.pane.attribution is not None)
+        assert screen.pane.attribution.inspection.masked == (0,)
+        assert screen.pane.heat.units[0].label == "[MASK]"
         await pilot.press("u", "u")
         assert screen.drafts.current.text == text
         await until(pilot, lambda: screen.pane.attribution is not None)

@@ -170,8 +170,6 @@ class WhatIfScreen(BaseScreen):
 
     def _show_answer(self, inspection: Inspection) -> None:
         self.inspection = inspection
-        masked = bool(self.drafts.current.masked)
-        self.pane.refusal = _("a text with masked words has none; take the words out instead") if masked else ""
         self.pane.show_inspection(inspection)
         probabilities = inspection.probabilities
         if len(probabilities) == 2:
@@ -267,9 +265,6 @@ class WhatIfScreen(BaseScreen):
             self._stop_search()
             self._show_moved()
             return
-        if self.drafts.current.masked:
-            self.nsmc.say(_("The search is for a text without masked words; space takes the masks away."))
-            return
         self._searching = _("searching…")
         self._show_moved()
         self._search(self.drafts.current)
@@ -287,6 +282,7 @@ class WhatIfScreen(BaseScreen):
                 draft.text,
                 given.max_length,
                 max_evaluations=FLIP_TRIES,
+                masked=draft.masked,
                 on_progress=self._show_progress,
             )
         except NsmcTuiError as error:
@@ -316,7 +312,7 @@ class WhatIfScreen(BaseScreen):
             self.nsmc.say(
                 _("Without {n} words the answer is another one; {proof}.").format(n=len(answer.words), proof=proof)
             )
-            self.drafts.put(Draft(answer.text, note="flip"))
+            self.drafts.put(Draft(answer.text, frozenset(answer.masked), note="flip"))
             self._show_draft()
             return
         self._show_moved()

@@ -42,8 +42,7 @@ class AttentionPane(Container):
 
     choice: which weights are drawn. inspection, heat: what is drawn, None while there is none. asking: tokens whose
     rows are summed, none for the one that the classifier reads. target: the class that attributions are for, None for
-    the predicted one. attribution: what is known of it, None while it is not. refusal: why attributions are not to be
-    asked for, empty where they are.
+    the predicted one. attribution: what is known of it, None while it is not.
     """
 
     DEFAULT_CSS = """
@@ -72,7 +71,6 @@ class AttentionPane(Container):
         self.asking: frozenset[int] = frozenset()
         self.target: int | None = None
         self.attribution: Attribution | None = None
-        self.refusal = ""
         self._problem = ""
         self._progress = ""
         self._pins: dict[str, float] | None = None
@@ -100,7 +98,7 @@ class AttentionPane(Container):
     def clear(self) -> None:
         """Another review is in view, of which there is no inspection yet; the map stays until there is one."""
         self.inspection, self.heat, self.maps = None, None, None
-        self.asking, self.target, self.refusal = frozenset(), None, ""
+        self.asking, self.target = frozenset(), None
         self._forget_attribution()
 
     def show_message(self, message: str, hint: str = "") -> None:
@@ -164,6 +162,7 @@ class AttentionPane(Container):
                 inspection.max_length,
                 method=method,
                 target=target,
+                masked=inspection.masked,
                 on_progress=self._show_progress,
             )
         except NsmcTuiError as error:
@@ -198,8 +197,6 @@ class AttentionPane(Container):
         if choice.attributed:
             if self.attribution is not None:
                 given = self.attribution.words if choice.method in BY_WORD else self.attribution.tokens
-            elif self.refusal:
-                self._problem = self.refusal
             elif not self._problem and not self._progress:
                 self._progress = "…"
                 self._attribute(inspection, choice.method, self._target)
