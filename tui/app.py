@@ -33,6 +33,8 @@ from tui.terminal_output import frugal
 from tui.themes import THEMES
 
 if TYPE_CHECKING:
+    from textual.driver import Driver
+
     from core.run_index import RunIndex
     from tui.inspector_client import InspectorClient
 
@@ -144,6 +146,19 @@ class NsmcTuiApp(AlertingApp):
 
     def _on_signal(self, number: int) -> None:
         self.exit(return_code=128 + number)
+
+    def get_driver_class(self) -> type[Driver]:
+        """Textual's, or in a terminal the one that notices its end."""
+        found = super().get_driver_class()
+        if found.__name__ != "LinuxDriver":
+            return found
+        from tui.terminal_driver import TerminalDriver
+
+        return TerminalDriver
+
+    def on_terminal_gone(self) -> None:
+        """Leave as at the signal that a closed terminal sends, which may be ignored or never come."""
+        self._on_signal(signal.SIGHUP)
 
     async def on_unmount(self) -> None:
         """End the inspector; runs are left alone."""

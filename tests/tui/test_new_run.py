@@ -186,12 +186,12 @@ async def test_figures_and_warnings(tmp_path: Path) -> None:
     assert count_lines(tmp_path / "ratings_train.txt") == 401
     async with form(tmp_path, (160, 48)) as (pilot, screen):
         screen.model.set_text("data.source", str(tmp_path))
-        screen._refresh_all()
+        screen.refresh_all()
         await until(pilot, lambda: screen._facts is not None and screen._facts[1].train_rows == 400)
         await until(pilot, lambda: "train ≈380" in shown(screen))
         assert "never" in shown(screen)
         screen.model.set_text("data.source", "/no/such")
-        screen._refresh_all()
+        screen.refresh_all()
         await until(pilot, lambda: "/no/such does not exist" in shown(screen))
         assert screen.model.problem("data.source") is not None
 
@@ -201,7 +201,7 @@ async def test_foreign_text_is_harmless(tmp_path: Path) -> None:
     async with form(tmp_path, (160, 48)) as (pilot, screen):
         screen.model.set_text("launch.name", nasty)
         screen.model.set_text("train.learning_rate", nasty)
-        screen._refresh_all()
+        screen.refresh_all()
         screen.query_one(ConfigForm).go_to("launch.name")
         await pilot.pause()
         text = shown(screen)

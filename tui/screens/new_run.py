@@ -20,7 +20,7 @@ from tui.form_facts import Facts, gather
 from tui.form_model import FormModel
 from tui.form_start import FactsGathered, NotStarted, Started, try_launch
 from tui.keymap import key
-from tui.screens.base import BaseScreen
+from tui.screens.new_run_files import FormFiles
 from tui.widgets.config_form import ConfigForm
 from tui.widgets.form_head import FormHead
 from tui.widgets.form_input import Choices, FormInput, SearchInput
@@ -28,7 +28,6 @@ from tui.widgets.path_prompt import PathPrompt
 from tui.widgets.run_plan import RunLine, RunPlan, all_notices
 from tui.widgets.setting_detail import SettingDetail
 
-DEFAULT_FILE = "./config.toml"
 # Keys that mean something only while nothing is typed; hidden from the footer until then.
 LIST_ACTIONS = ("edit", "search", "differences", "undo", "redo", "reset", "reset_all", "copy_command")
 
@@ -40,7 +39,7 @@ class DraftHolder(Protocol):
     new_run_draft_told: bool
 
 
-class NewRunScreen(BaseScreen):
+class NewRunScreen(FormFiles):
     """The form. `start_from` is a run's directory whose settings fill it; else the guide's, or what was left here."""
 
     CSS_PATH = "new_run.tcss"
@@ -63,7 +62,6 @@ class NewRunScreen(BaseScreen):
     def __init__(self, start_from: Path | None = None) -> None:
         super().__init__()
         self._start_from = start_from
-        self.model = FormModel()
         self._query = ""
         self._differences = False
         self._more = False
@@ -98,7 +96,7 @@ class NewRunScreen(BaseScreen):
                 self.nsmc.report(error)
         elif isinstance(draft, FormModel):
             self.model = draft
-        self._refresh_all()
+        self.refresh_all()
         self.set_focus(self.query_one(ConfigForm))
 
     def on_resize(self) -> None:
@@ -109,7 +107,7 @@ class NewRunScreen(BaseScreen):
 
     # -- showing -----------------------------------------------------------------------------------------------
 
-    def _refresh_all(self) -> None:
+    def refresh_all(self) -> None:
         self._show_rows()
         self._show_head()
         self._show_detail()
@@ -191,7 +189,7 @@ class NewRunScreen(BaseScreen):
 
     def _edited(self, changed: bool) -> None:
         if changed:
-            self._refresh_all()
+            self.refresh_all()
 
     @on(ConfigForm.Edit)
     def action_edit(self) -> None:
@@ -242,7 +240,7 @@ class NewRunScreen(BaseScreen):
     def _left(self) -> None:
         self.set_focus(self.query_one(ConfigForm))
 
-    def _finish_editing(self) -> None:
+    def finish_editing(self) -> None:
         # A key like ctrl+r while something is typed means: with what is typed. Messages would come too late.
         detail = self.query_one(SettingDetail)
         setting, text = detail.setting, detail.typed
@@ -256,7 +254,7 @@ class NewRunScreen(BaseScreen):
         """Take the last change back."""
         if not self.model.undo():
             self.nsmc.say(_("nothing to undo"))
-        self._refresh_all()
+        self.refresh_all()
 
     def action_redo(self) -> None:
         """Make it again."""
@@ -272,7 +270,7 @@ class NewRunScreen(BaseScreen):
         if self.model.reset(list(self.model.edits)):
             self.model.origin = ""
             self.nsmc.say(_("{n} settings are the guide's again; u takes it back").format(n=count))
-            self._refresh_all()
+            self.refresh_all()
 
     def action_pane(self) -> None:
         """From the list to the explanation and back."""
@@ -328,63 +326,9 @@ class NewRunScreen(BaseScreen):
         self._show_head()
         self._show_detail()
 
-    # -- files -------------------------------------------------------------------------------------------------
-
-    def action_save(self) -> None:
-        """Ask where to save."""
-        self._finish_editing()
-        self.query_one(PathPrompt).ask("save", _("save as"), str(self.model.file or DEFAULT_FILE))
-
-    def action_load(self) -> None:
-        """Ask what to load."""
-        self._finish_editing()
-        self.query_one(PathPrompt).ask("load", _("load"), str(self.model.file or DEFAULT_FILE))
-
-    @on(PathPrompt.Closed)
-    def _end_ask(self) -> None:
-        self.query_one(PathPrompt).close()
-        self.set_focus(self.query_one(ConfigForm))
-
-    @on(PathPrompt.Given)
-    def _path_given(self, event: PathPrompt.Given) -> None:
-        try:
-            if event.purpose == "save":
-                self._save(event.path)
-            else:
-                self._load(event.path)
-        except ConfigError as error:
-            self._report(error)
-            # A path that does not work stays to be mended; a setting that is wrong is gone to.
-            if error.file:
-                return
-        self._end_ask()
-
-    def _save(self, path: Path) -> None:
-        if self.model.save(path):
-            self.nsmc.say(_("saved over {file}; its comments are kept").format(file=path))
-        else:
-            self.nsmc.say(_("saved as {file}").format(file=path))
-        self._refresh_all()
-
-    def _load(self, path: Path) -> None:
-        self.model.load_file(path)
-        count = len(self.model.changed_keys())
-        self.nsmc.say(_("loaded {file}: {n} settings differ from the guide's").format(file=path, n=count))
-        self._refresh_all()
-
-    def action_copy_command(self) -> None:
-        """Copy the command line that starts the same run, and show it."""
-        try:
-            command = self.model.command(self.nsmc.runs_dir)
-        except ConfigError as error:
-            self._report(error)
-            return
-        self.app.copy_to_clipboard(command)
-        self.nsmc.say(_("copied:") + "\n" + command)
-
     # -- start -------------------------------------------------------------------------------------------------
 
-    def _report(self, error: NsmcTuiError, setting: str = "") -> None:
+    def report_at(self, error: NsmcTuiError, setting: str = "") -> None:
         self.nsmc.report(error)
         wanted = setting or (error.key if isinstance(error, ConfigError) and not error.file else "")
         if wanted not in self.model.settings:
@@ -401,11 +345,11 @@ class NewRunScreen(BaseScreen):
         """Start the run; a second time while it starts changes nothing."""
         if self._starting:
             return
-        self._finish_editing()
+        self.finish_editing()
         try:
             config = self.model.config()
         except ConfigError as error:
-            self._report(error, next(iter(self.model.errors)))
+            self.report_at(error, next(iter(self.model.errors)))
             return
         self._starting = True
         self.set_top(_("New run"), state="starting")
@@ -419,7 +363,7 @@ class NewRunScreen(BaseScreen):
     def _not_started(self, event: NotStarted) -> None:
         self._starting = False
         self.set_top(_("New run"))
-        self._report(event.error, event.key)
+        self.report_at(event.error, event.key)
 
     @on(Started)
     def _started(self, event: Started) -> None:

@@ -15,14 +15,13 @@ from core.i18n import N_
 from core.i18n import gettext as _
 from core.run_index import RunIndex
 from core.run_preview import Preview
-from core.run_values import FIELDS, METRICS, SETTING, canonical
+from core.run_values import canonical
 from core.runs import Run
-from core.settings import save_setting
 from core.text import visible
 from tui.keymap import key
-from tui.run_columns import DEFAULT, KNOWN, chosen_columns, column, title
-from tui.run_reader import Answer, NamesRead, PreviewRead, RunReader, RunsFailed, RunsRead, View, answer
-from tui.screens.runs_actions import ActingScreen
+from tui.run_columns import column, title
+from tui.run_reader import Answer, PreviewRead, RunReader, RunsFailed, RunsRead, View, answer
+from tui.screens.runs_finding import FindingScreen
 from tui.widgets.ask_line import AskLine
 from tui.widgets.run_list import RunList
 from tui.widgets.run_preview import RunPreview
@@ -44,7 +43,7 @@ NEEDS_RUN = (
 NEEDS_RUNS = ("overlay", "mark_all", "sort", "turn")
 
 
-class RunsScreen(ActingScreen):
+class RunsScreen(FindingScreen):
     """The first screen: a list of runs, newest first unless asked otherwise, kept fresh by a thread.
 
     `index` may have been read while the app was still being imported: then the first picture has the runs.
@@ -85,13 +84,9 @@ class RunsScreen(ActingScreen):
     def __init__(self, index: RunIndex) -> None:
         super().__init__()
         self._index = index
-        self._reader = RunReader(index, self.post_message)
+        self.reader = RunReader(index, self.post_message)
         self._answer = Answer(View())
-        self._columns = chosen_columns()
-        self._query = self._sort = ""
-        self._reverse = False
         self._preview: tuple[str, Preview] | None = None
-        self._asked: Run | None = None
 
     def compose_body(self) -> Iterable[Widget]:
         """Summary, list, the chosen run, the line that asks."""
@@ -107,28 +102,28 @@ class RunsScreen(ActingScreen):
         super().on_mount()
         self.set_top(visible(str(self.nsmc.runs_dir)))
         self.query_one("#nothing").display = False
-        view = self._view()
+        view = self.view()
         known = self._index.listing
         if known.runs:
             self._take(RunsRead(answer(known, view, self._index)))
         else:
             self.query_one("#summary", Static).update(_("reading the runs …"))
-        self._reader.start(view)
+        self.reader.start(view)
         self.set_interval(TICK, self._tick)
         self.query_one(RunList).focus()
 
     def on_unmount(self) -> None:
         """No reading after the end."""
-        self._reader.stop()
+        self.reader.stop()
 
     def on_screen_suspend(self) -> None:
         """Nobody looks: no reading."""
-        self._reader.pause(True)
+        self.reader.pause(True)
 
     def on_screen_resume(self) -> None:
         """Marks may have changed elsewhere, runs have for sure."""
-        self._reader.pause(False)
-        self._ask()
+        self.reader.pause(False)
+        self.look_again()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What needs a run is offered when there is one."""
@@ -143,17 +138,6 @@ class RunsScreen(ActingScreen):
 
     # -- data --------------------------------------------------------------------------------------------------
 
-    def _view(self) -> View:
-        names = tuple(name for name in map(canonical, self._columns) if name.startswith(SETTING))
-        return View(self._query, self._sort, self._reverse, names, frozenset(self.nsmc.marked), self.nsmc.baseline)
-
-    def _ask(self) -> None:
-        self._reader.ask(self._view())
-
-    def look_again(self) -> None:
-        """Show what was changed at once."""
-        self._ask()
-
     @on(RunsFailed)
     def _failed(self, event: RunsFailed) -> None:
         self.query_one("#summary", Static).update("")
@@ -167,7 +151,7 @@ class RunsScreen(ActingScreen):
         if found.runs:
             self.query_one("#nothing").display = False
             self.query_one(RunList).display = True
-            self._show_list()
+            self.show_list()
         elif found.pending:
             self._show_empty(_("reading the runs …"))
         elif self._query.strip():
@@ -190,7 +174,8 @@ class RunsScreen(ActingScreen):
         if (had is None) != (self.chosen is None):
             self.refresh_bindings()
 
-    def _show_list(self) -> None:
+    def show_list(self) -> None:
+        """Show the runs that are known, in the columns that are chosen."""
         self.query_one(RunList).show(
             self._answer.runs,
             self._columns,
@@ -267,99 +252,17 @@ class RunsScreen(ActingScreen):
 
     def _show_chosen(self) -> None:
         run = self.chosen
-        self._reader.look_into(run)
+        self.reader.look_into(run)
         found = self._preview[1] if run is not None and self._preview and self._preview[0] == run.id else None
         self.query_one(RunPreview).show(run, found, self._answer.baseline)
-
-    # -- finding -----------------------------------------------------------------------------------------------
-
-    def action_filter(self) -> None:
-        """Ask for a query; the list follows while it is typed."""
-        self.query_one(AskLine).ask(
-            "filter", _("filter"), self._query, _("state:running acc>0.88 cfg.learning_rate>=1e-5 tag:x -model:tiny")
-        )
-
-    @on(AskLine.Typed)
-    def _typed(self, event: AskLine.Typed) -> None:
-        if event.purpose == "filter" and type(event) is AskLine.Typed:
-            self._query = event.text
-            self._ask()
-
-    @on(AskLine.Given)
-    def _given(self, event: AskLine.Given) -> None:
-        self.query_one(RunList).focus()
-        if event.purpose == "filter":
-            self._query = event.text.strip()
-            self._ask()
-        elif self._asked is not None:
-            (self.rename if event.purpose == "rename" else self.label)(self._asked, event.text)
-
-    @on(AskLine.Left)
-    def _left(self, event: AskLine.Left) -> None:
-        self.query_one(RunList).focus()
-        if event.purpose == "filter":
-            self._query = event.text
-            self._ask()
-
-    def action_sort(self) -> None:
-        """Choose what to sort by."""
-        self._reader.ask_names("sort")
-
-    def action_turn(self) -> None:
-        """Turn the order round."""
-        self._reverse = not self._reverse
-        self._ask()
-
-    def action_columns(self) -> None:
-        """Choose the columns."""
-        self._reader.ask_names("columns")
-
-    @on(NamesRead)
-    def _choose(self, event: NamesRead) -> None:
-        from tui.screens.pick import PickScreen
-
-        metrics = [(name, "") for name in event.metrics if name not in KNOWN]
-        settings = [(name, "") for name in event.settings]
-        if event.purpose == "sort":
-            fields = [(name, _(field.about).split(":")[0]) for name, field in FIELDS.items()]
-            scores = [(name, "") for name in METRICS if name in KNOWN]
-            choices = [("newest", _("newest first")), *fields, *scores, *metrics, *settings]
-            chosen = [self._sort or "newest"]
-            self.app.push_screen(
-                PickScreen(_("Sort by; the same once more turns the order round"), choices, chosen), self._sorted
-            )
-        else:
-            choices = [*((name, title(column(name))) for name in KNOWN), *metrics, *settings]
-            self.app.push_screen(
-                PickScreen(_("Columns, from left to right"), choices, self._columns or DEFAULT, several=True),
-                self._chosen,
-            )
-
-    def _sorted(self, names: tuple[str, ...] | None) -> None:
-        if names:
-            name = "" if names[0] == "newest" else names[0]
-            self._reverse = name == self._sort and not self._reverse
-            self._sort = name
-            self._ask()
-
-    def _chosen(self, names: tuple[str, ...] | None) -> None:
-        if names is None:
-            return
-        self._columns = () if names == DEFAULT else names
-        try:
-            save_setting("runs_columns", list(self._columns) or None)
-        except OSError as error:
-            self.nsmc.say(_("the columns could not be kept: {reason}").format(reason=error), severity="warning")
-        self._ask()
-        self._show_list()
 
     # -- marks and labels --------------------------------------------------------------------------------------
 
     def _marks_changed(self) -> None:
         self.nsmc.keep_marks()
-        self._show_list()
+        self.show_list()
         self._show_summary()
-        self._ask()
+        self.look_again()
 
     def action_mark(self) -> None:
         """Mark the chosen run and go on to the next, or take its mark away."""
@@ -439,7 +342,7 @@ class RunsScreen(ActingScreen):
         """End the filter; without one back is out."""
         if self._query:
             self._query = ""
-            self._ask()
+            self.look_again()
         else:
             self.app.exit()
 
