@@ -157,9 +157,10 @@ class Flip:
     """The smallest set of words that was found without which the answer is another one.
 
     found: whether there is one. words: their indexes in `inspection.words`, in order. mode: `delete` (the text without
-    them, in `text`, of which those at `masked` are hidden) or `mask`. probabilities: afterwards, those of `inspection` when none was found. minimal: it is
-    proven that no smaller set does it. tried_size: up to which number of words every set was tried. evaluations: how
-    many sets were tried. exhausted: the search stopped because `max_evaluations` were spent.
+    them, in `text`, of which those at `masked` are hidden) or `mask`. probabilities: afterwards, those of `inspection`
+    when none was found. minimal: it is proven that no smaller set does it. tried_size: up to which number of words
+    every set was tried. evaluations: how many sets were tried. exhausted: the search stopped because `max_evaluations`
+    were spent.
     """
 
     inspection: Inspection

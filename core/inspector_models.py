@@ -132,14 +132,14 @@ class LoadedModel:
         if not hidden <= set(range(len(encoded.words))):
             raise UsageError(_("The text has no such word."))
         mode_of(self, "mask")
-        name = self.tokenizer.mask_token
+        mask, name = self.mask_id, self.tokenizer.mask_token
+        assert mask is not None
         tokens = tuple(
             replace(token, text=name, piece=name, unk=False, masked=True) if token.word in hidden else token
             for token in encoded.tokens
         )
         ids = [
-            self.mask_id if token.masked else number
-            for number, token in zip(encoded.inputs["input_ids"], tokens, strict=True)
+            mask if token.masked else number for number, token in zip(encoded.inputs["input_ids"], tokens, strict=True)
         ]
         return Subject(
             text, replace(encoded, inputs={**encoded.inputs, "input_ids": ids}, tokens=tokens), limit, hidden
