@@ -23,8 +23,10 @@ FIRST_BLOCKS = 2
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
 _ERROR = re.compile(
     r"(?i:\b(?:error|critical|fatal|exception|traceback|aborted|killed)\b)|[A-Za-z]Error\b|[A-Za-z]Exception\b|\bNaN\b"
+    # PyTorch's own messages begin with a letter for their level.
+    r"|(?:^|[\s\[\]:])[EF]\d{4} \d\d:\d\d:"
 )
-_WARNING = re.compile(r"(?i:\bwarn(?:ing)?\b)|[A-Za-z]Warning\b")
+_WARNING = re.compile(r"(?i:\bwarn(?:ing)?\b)|[A-Za-z]Warning\b|(?:^|[\s\[\]:])W\d{4} \d\d:\d\d:")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from core.i18n import gettext as _
 from core.log_file import BLOCK, LogFile, LogLine, error_pattern
 from core.text import visible
 
+# A message of a run: when, its level, and what it says.
+Entry = tuple[float, str, str]
 LEVELS = ("all", "warning", "error")
 WARNINGS, ERRORS = LEVELS[1:]
 # Filtering reads every line: of a larger log only its end.
@@ -87,7 +89,7 @@ class FileRows:
             return []
 
 
-def entry_line(entry: tuple[float, str, str]) -> LogLine:
+def entry_line(entry: Entry) -> LogLine:
     """A message of a run (time, level, text) as a row."""
     moment, level, text = entry
     return LogLine(f"{datetime.fromtimestamp(moment):%H:%M:%S}  {visible(text)}", level)

@@ -19,11 +19,15 @@ from core.i18n import gettext as _
 from core.launch import LOG_FILE
 from core.text import visible
 from tui.keymap import key, localise
+from tui.log_merge import other_logs
 from tui.log_source import ERRORS, LEVELS, WARNINGS, pattern_of
 from tui.widgets.form_input import SearchInput
 from tui.widgets.log_view import LogView
+from tui.widgets.merged_log_view import MergedLogView
 
-RUN, WORKER = "run", "worker"
+RUN, WORKER, ALL = "run", "worker", "all"
+# From one to the next with the key.
+ORDER = (RUN, WORKER, ALL)
 
 
 class LogTail(Vertical):
@@ -41,7 +45,7 @@ class LogTail(Vertical):
     LogTail > #log-search { height: 1; background: $panel; display: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        key("W", "source", N_("Other log"), N_("From the run's messages to worker.log and back"), show=True),
+        key("W", "source", N_("Other log"), N_("The run's messages, worker.log, or all of it by time"), show=True),
         key("slash", "search", N_("Search"), N_("Search the log for a text or a /regular expression/"), display="/"),
         key("n", "find(1)", N_("Next match"), N_("The next line that matches")),
         key("N", "find(-1)", N_("Match before"), N_("The line before that matches")),
@@ -66,18 +70,18 @@ class LogTail(Vertical):
 
     @property
     def source(self) -> str:
-        """What is shown: `run` or `worker`."""
+        """What is shown: `run`, `worker` or `all`."""
         return self._source
 
     @property
-    def view(self) -> LogView:
+    def view(self) -> MergedLogView:
         """The lines."""
-        return self.query_one(LogView)
+        return self.query_one(MergedLogView)
 
     def compose(self) -> ComposeResult:
         """Title, lines, and the line for searching."""
         yield Static("", id="log-title", markup=False)
-        yield LogView(id="log")
+        yield MergedLogView(id="log")
         yield SearchInput(id="log-search", placeholder=_("text, or /regular expression/"))
 
     def on_mount(self) -> None:
@@ -94,22 +98,28 @@ class LogTail(Vertical):
                 self.view.show_entries(told)
         if self._source == WORKER:
             self.view.refresh_file()
+        elif self._source == ALL:
+            self.view.refresh_merged(told)
         self._title()
 
     def _show_source(self) -> None:
         if self._source == WORKER and self._run_dir is not None:
             self.view.show_file(self._run_dir / LOG_FILE)
+        elif self._source == ALL and self._run_dir is not None:
+            self.view.show_merged(other_logs(self._run_dir, LOG_FILE), self._entries)
         else:
             self.view.show_entries(self._entries, anew=True)
         self._title()
 
     def _title(self) -> None:
         view = self.view
-        parts = [LOG_FILE if self._source == WORKER else _("messages of the run")]
+        parts = [{WORKER: LOG_FILE, RUN: _("messages of the run"), ALL: _("all by time")}[self._source]]
         if view.level != LEVELS[0]:
             parts.append({WARNINGS: _("warnings and errors"), ERRORS: _("errors only")}[view.level])
             if view.partly:
                 parts.append(_("its last {size} MB").format(size=view.partly))
+        if view.is_partial:
+            parts.append(_("the ends of the logs"))
         if not view.following:
             parts.append(_("held; f follows"))
         if self._found:
@@ -124,10 +134,13 @@ class LogTail(Vertical):
     # -- keys --------------------------------------------------------------------------------------------------
 
     def action_source(self) -> None:
-        """The other log."""
+        """The next log."""
+        self._change_source(ORDER[(ORDER.index(self._source) + 1) % len(ORDER)])
+
+    def _change_source(self, source: str) -> None:
         if self._run_dir is None:
             return
-        self._source = RUN if self._source == WORKER else WORKER
+        self._source = source
         self._found = ""
         self._show_source()
 
@@ -143,7 +156,10 @@ class LogTail(Vertical):
     def action_first_error(self) -> None:
         """To the first error."""
         if self._source == RUN and not any(level == "error" for _ts, level, _text in self._entries):
-            self.action_source()
+            self._change_source(WORKER)
+        elif self._source == ALL and self.view.is_partial:
+            # The first one may be before what was put together.
+            self._change_source(WORKER)
         self._found = _("looking for the first error …")
         self._title()
         self.view.find_first_error()

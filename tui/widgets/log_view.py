@@ -20,7 +20,18 @@ from textual.worker import get_current_worker
 
 from core.log_file import LogFile, LogLine
 from tui.keymap import key, localise
-from tui.log_source import LEVELS, FileRows, ListRows, Rows, entry_line, filtered, first_error, nearest, passes
+from tui.log_source import (
+    LEVELS,
+    Entry,
+    FileRows,
+    ListRows,
+    Rows,
+    entry_line,
+    filtered,
+    first_error,
+    nearest,
+    passes,
+)
 
 # A line is drawn no further than this; what is wider is hardly text.
 WIDEST = 2000
@@ -93,14 +104,13 @@ class LogView(ScrollView, can_focus=True):
 
     # -- what is shown -----------------------------------------------------------------------------------------
 
-    def show_entries(self, entries: list[tuple[float, str, str]], *, anew: bool = False) -> None:
+    def show_entries(self, entries: list[Entry], *, anew: bool = False) -> None:
         """Show a run's messages (time, level, text)."""
         if anew:
             self._begin()
         self._file = None
         self._entries = [entry_line(entry) for entry in entries]
-        self._rows = ListRows([line for line in self._entries if passes(line.level, self.level)])
-        self._resized()
+        self._list_rows()
 
     def show_file(self, path: Path) -> None:
         """Show the log at `path`, from its end."""
@@ -110,6 +120,10 @@ class LogView(ScrollView, can_focus=True):
         self.refresh_file()
         if self.level != LEVELS[0]:
             self.set_level(self.level)
+
+    def _list_rows(self) -> None:
+        self._rows = ListRows([line for line in self._entries if passes(line.level, self.level)])
+        self._resized()
 
     def _begin(self) -> None:
         self.workers.cancel_group(self, "log")
@@ -146,8 +160,7 @@ class LogView(ScrollView, can_focus=True):
         self.level = level
         self._here = None
         if self._file is None:
-            self._rows = ListRows([line for line in self._entries if passes(line.level, level)])
-            self._resized()
+            self._list_rows()
         elif level == LEVELS[0]:
             self.partly = 0
             self._rows = FileRows(self._file)
