@@ -20,6 +20,7 @@ from core.run_preview import sparkline
 from core.runs import Run, load_run
 from core.text import visible
 from tui.cli.follow import Lines, has_ended
+from tui.machine_history import MachineHistory
 from tui.terminal_wishes import ascii_wanted
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ FRAME = 0.25
 # More would not be seen: a terminal of 250 columns shows 500 places.
 KEPT = 4000
 LOG_LINES = 200
+# A window of so many rows has room for the machine beside figures, course and messages.
+DEVICE_FROM, DEVICE_LINES = 24, 7
 SCORES = ("accuracy", "f1", "precision", "recall", "macro_f1", "loss")
 
 
@@ -123,6 +126,7 @@ class LiveView:
         self._phase: dict[str, Any] = {}
         self._evals: dict[str, dict[str, Any]] = {}
         self._course = Course()
+        self._machine = MachineHistory()
         self._ascii = ascii_wanted()
 
     def poll(self) -> tuple[bool, bool]:
@@ -136,6 +140,7 @@ class LiveView:
         return bool(events) or self.run != before, ended and not events and not self._log.pending
 
     def _take(self, event: dict[str, Any]) -> None:
+        self._machine.take(event)
         match event.get("type"):
             case "step":
                 self._last = event
@@ -162,6 +167,8 @@ class LiveView:
         rows += self._scores()
         rows.append(Text())
         below = 2
+        if height >= DEVICE_FROM:
+            rows += self._device(width)
         room = height - len(rows) - below
         chart = max(0, min(12, room - 3))
         if chart >= 3:
@@ -179,9 +186,11 @@ class LiveView:
     def _head(self, width: int) -> Text:
         from rich.text import Text
 
+        from tui.signs import plain_sign
         from tui.widgets.top_bar import STATE_MARKS
 
         mark = STATE_MARKS.get(self.run.condition, ("·", "dim"))[0]
+        mark = plain_sign(mark, plain=self._ascii)
         state = f"{mark} {formats.state(self.run.condition)}"
         if self.run.silent or self.run.stale:
             state += " " + _("for {time}").format(time=formats.ago(self.run.updated))
@@ -196,7 +205,8 @@ class LiveView:
 
         run, phase = self.run, self._phase
         done, total = run.step, run.max_steps
-        name = formats.phase(run.phase) if run.live else formats.state(run.condition)
+        # The log is ahead of the status, which is written once a second.
+        name = formats.phase("training" if self._last else run.phase) if run.live else formats.state(run.condition)
         if phase and run.live:
             name, done, total = (
                 formats.phase(str(phase.get("name"))),
@@ -217,8 +227,9 @@ class LiveView:
         epoch = self._last.get("epoch")
         if isinstance(epoch, int | float):
             text.append(f"  epoch {epoch:.2f}", style="dim")
-        if run.live and run.eta is not None:
-            text.append("  " + _("ETA {time}").format(time=formats.duration(run.eta)))
+        eta = self._last.get("eta") if not phase else None
+        if run.live and run.state != "paused" and isinstance(eta, int | float):
+            text.append("  " + _("ETA {time}").format(time=formats.duration(eta)))
         return text
 
     def _figures(self) -> Text:
@@ -264,6 +275,17 @@ class LiveView:
             rows.append(Text(visible(self.run.error), style="red"))
             rows.append(Text("→ " + visible(self.run.hint), style="dim"))
         return rows
+
+    def _device(self, width: int) -> list[Text]:
+        """What Monitor's device pane shows, as the worker told it."""
+        from rich.text import Text
+
+        from tui.device_view import device_lines
+
+        if not self.run.live or (not self._machine.gpus and not self._machine.host):
+            return []
+        lines = device_lines(self._machine, self._last, width, DEVICE_LINES, lambda _name: "", ascii_only=self._ascii)
+        return [*lines, Text()]
 
     def _chart(self, width: int, height: int) -> list[Text]:
         from rich.text import Text
