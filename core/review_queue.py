@@ -16,9 +16,9 @@ import numpy as np
 from core import confident
 from core.errors import RunError
 from core.i18n import gettext as _
-from core.predictions import THRESHOLD, Predictions
+from core.predictions import Predictions
 from core.review_log import VERDICTS, Opinion, ReviewLog
-from core.review_query import FLAGS, Query, Term
+from core.review_query import Query, Term
 from core.review_text import Texts
 from core.slices import SliceTable
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Rows = NDArray[np.int64]
 
+THRESHOLD = 0.5
 NEAR = 0.1
 """A review is near the threshold when p(positive) is at most so far from it."""
 
@@ -105,7 +106,9 @@ class ReviewTable:
     @property
     def pred(self) -> NDArray[np.int64]:
         """The class of each review at the threshold; at 0.5 the file's own."""
-        return self.predictions.decided(self.threshold)
+        if self.threshold == THRESHOLD:
+            return self.predictions.column("pred")
+        return (self.prob_1 >= self.threshold).astype(np.int64)
 
     @property
     def confidence(self) -> Floats:
@@ -206,7 +209,7 @@ class ReviewTable:
     def _term(self, term: Term) -> Mask:
         if term.operator:
             return self._compared(term)
-        if term.field in FLAGS:
+        if term.field in ("judged", "unjudged", "noted", "tagged", "conflict"):
             return self._flag(term.field)
         mask = np.zeros(len(self), dtype=bool)
         for value in term.values:
@@ -258,8 +261,6 @@ class ReviewTable:
             return self._rows_with(lambda _review, opinion: bool(opinion.note))
         if name == "tagged":
             return self._rows_with(lambda _review, opinion: bool(opinion.tags))
-        if name == "reviewed":
-            return self._rows_with(lambda _review, _opinion: True)
         return self._rows_with(lambda review, _opinion: self.log is not None and self.log.conflict(review))
 
     def _figures(self, name: str) -> NDArray[np.generic]:

@@ -29,6 +29,7 @@ from tui.app_alerts import AlertingApp
 from tui.keymap import key, localise, own_bindings
 from tui.machine import MachineReader
 from tui.screens.base import RunScreen
+from tui.sixteen import of_sixteen
 from tui.terminal_output import frugal
 from tui.themes import THEMES
 
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from textual.driver import Driver
 
     from core.run_index import RunIndex
-    from tui.decisions import Decisions
     from tui.inspector_client import InspectorClient
 
 MACHINE_INTERVAL = 2.0
@@ -97,7 +97,6 @@ class NsmcTuiApp(AlertingApp):
         self._marks: RunMarks | None = None
         self._inspector: InspectorClient | None = None
         self._machine = MachineReader()
-        self._decisions: Decisions | None = None
         # Only themes that know our colours; Textual's ANSI themes have none that rich could draw.
         for name in list(self.available_themes):
             if name not in ("textual-dark", "textual-light"):
@@ -105,8 +104,12 @@ class NsmcTuiApp(AlertingApp):
         for theme in THEMES:
             self.register_theme(theme)
         chosen = os.environ.get("TEXTUAL_THEME") or load_settings().get("theme") or THEMES[0].name
+        # Textual takes TEXTUAL_THEME for its own when it does not know ours yet; from another one it is a change.
+        self.set_reactive(NsmcTuiApp.theme, "textual-dark")
         self.theme = chosen if chosen in {theme.name for theme in THEMES} else THEMES[0].name
         colour_depth.prepare(self)
+        # Textual reads a theme that was changed before the start only after the first picture.
+        self.stylesheet.set_variables(self.get_css_variables())
 
     def on_mount(self) -> None:
         """Open the first screen, listen for signals, begin to look at the machine."""
@@ -166,8 +169,6 @@ class NsmcTuiApp(AlertingApp):
         """End the inspector; runs are left alone."""
         gc.enable()
         self._machine.close()
-        if self._decisions is not None:
-            self._decisions.close()
         self.close_alerts()
         if self._inspector is not None:
             await self._inspector.aclose()
@@ -285,15 +286,6 @@ class NsmcTuiApp(AlertingApp):
             self._inspector = InspectorClient()
         return self._inspector
 
-    @property
-    def decisions(self) -> Decisions:
-        """The user's thresholds; numpy is needed for them."""
-        if self._decisions is None:
-            from tui.decisions import Decisions
-
-            self._decisions = Decisions(self)
-        return self._decisions
-
     def say(self, text: str, *, severity: SeverityLevel = "information", timeout: float = 5) -> None:
         """A toast of one or more lines; foreign text in it is never markup."""
         lines = "\n".join(visible(line) for line in text.split("\n"))
@@ -307,6 +299,13 @@ class NsmcTuiApp(AlertingApp):
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Our own colours, for themes that do not know them and for the first reading of the style sheets."""
         return dict(THEMES[0].variables)
+
+    def get_css_variables(self) -> dict[str, str]:
+        """The theme's colours, on few colours those that were chosen for them."""
+        variables = super().get_css_variables()
+        if colour_depth.depth_of(self) == "16":
+            variables = self.theme_variables = of_sixteen(variables, dark=self.current_theme.dark)
+        return variables
 
     def watch_theme(self, before: str, theme: str) -> None:
         """Remember the theme that the user chose."""

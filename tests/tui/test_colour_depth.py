@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
-from rich.color import ColorSystem
+from rich.color import Color, ColorSystem
 from textual.app import App, ComposeResult
 
+from core.runs import create_run_dir, write_status
 from core.settings import load_settings, save_setting
 from tests.tui.review_helpers import QuickInspector, app_on, make_run, until
+from tests.tui.test_screens import screen_text
 from tui import colour_depth
 from tui.app import NsmcTuiApp
 from tui.cli.live_view import LiveView
@@ -125,3 +128,33 @@ async def test_probabilities_are_drawn_without_block_characters_where_asked(plai
         assert text.isascii() == plain
         assert [line.split()[0] for line in text.split("\n")] == ["negative", "positive"]
         assert "0.700" in text
+
+
+@pytest.mark.parametrize("theme", ["nsmc-dark", "nsmc-light"])
+async def test_sixteen_colours_keep_apart_what_means_something(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, theme: str
+) -> None:
+    # Also as Textual's own variable, which it reads before it knows our themes.
+    monkeypatch.setenv("TEXTUAL_THEME", theme)
+    monkeypatch.setenv("NSMC_TUI_COLOURS", "16")
+    app = NsmcTuiApp(tmp_path)
+    async with app.run_test():
+        assert app.theme == theme
+        names = ("background", "foreground", "error", "warning", "success", "accent", "block-cursor-background")
+        colours = [Color.parse(app.theme_variables[name]).downgrade(ColorSystem.STANDARD).number for name in names]
+        assert len(set(colours)) == len(names)
+        colour_depth.set_depth(app, "truecolor")
+        assert app.get_css_variables()["error"].lower() != "#aa0000"
+
+
+async def test_signs_are_ascii_where_that_is_asked_for(tmp_path: Path) -> None:
+    for state in ("running", "finished", "failed", "paused"):
+        write_status(create_run_dir(tmp_path, state), {"v": 1, "state": state, "name": state, "updated": time.time()})
+    app = NsmcTuiApp(tmp_path)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: "✓ finished" in screen_text(app))
+        colour_depth.set_ascii(app, True)
+        await until(pilot, lambda: "+ finished" in screen_text(app))
+        text = screen_text(app)
+        assert [words for words in ("nsmc-tui > ", "x failed", "= paused", "> ") if words not in text] == []
+        assert not set("✓✗†‖●▌›") & set(text)

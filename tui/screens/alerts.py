@@ -20,6 +20,7 @@ from core.i18n import N_
 from core.i18n import gettext as _
 from core.text import visible
 from tui.keymap import key, localise
+from tui.signs import sign_for
 from tui.widgets.form_input import Choices
 from tui.widgets.top_bar import fit
 
@@ -99,7 +100,8 @@ class AlertsScreen(ModalScreen[None]):
         seen = self._nsmc.alert_state.acknowledged(one.key)
         tone = {"error": variables.get("error", ""), "warning": variables.get("warning", "")}.get(one.alert.level, "")
         text = Text(no_wrap=True)
-        text.append("✓ " if seen else MARKS.get(one.alert.level, "·") + " ", style="dim" if seen else tone)
+        mark = "✓ " if seen else MARKS.get(one.alert.level, "·") + " "
+        text.append(sign_for(self.app, mark), style="dim" if seen else tone)
         moment = datetime.fromtimestamp(one.alert.ts)
         text.append(f"{moment:%m-%d %H:%M}  ", style="dim")
         run = fit(visible(one.run), RUN_WIDTH)

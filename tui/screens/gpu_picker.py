@@ -20,6 +20,7 @@ from core.i18n import N_
 from core.i18n import gettext as _
 from core.text import visible
 from tui.keymap import key, localise
+from tui.signs import sign_for
 from tui.widgets.form_input import Choices
 
 CPU, WHATEVER = "cpu", ""
@@ -122,7 +123,10 @@ class GpuPicker(ModalScreen[str | None]):
 
     def _line(self, gpu: GpuSample) -> Text:
         text = Text(no_wrap=True, overflow="ellipsis")
-        text.append("● " if gpu.index in self._marked else "  ", style=self.app.theme_variables.get("accent", ""))
+        text.append(
+            sign_for(self.app, "● ") if gpu.index in self._marked else "  ",
+            style=self.app.theme_variables.get("accent", ""),
+        )
         text.append(f"gpu{gpu.index}  ", style="bold")
         text.append(formats.size(gpu.memory_free).rjust(8), style="bold")
         text.append(" " + _("free of {size}").format(size=formats.size(gpu.memory_total)), style="dim")

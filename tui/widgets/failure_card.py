@@ -14,6 +14,7 @@ from core.launch import LOG_FILE
 from core.log_file import LogFile, LogLine
 from core.runs import Run
 from core.text import visible
+from tui.signs import sign_for
 
 # What stands at the end of a log is the traceback; its last lines say what happened.
 LAST_LINES = 4
@@ -60,9 +61,9 @@ class FailureCard(Static):
     def _card(self, message: str, hint: str) -> Text:
         variables = self.app.theme_variables
         text = Text(no_wrap=False)
-        text.append(f"✗ {visible(message)}\n", style=variables.get("error", ""))
+        text.append(sign_for(self.app, "✗ ") + visible(message) + "\n", style=variables.get("error", ""))
         if hint:
-            text.append(f"→ {visible(hint)}\n")
+            text.append(sign_for(self.app, "→ ") + visible(hint) + "\n")
         for line in last_lines(self._run_dir / LOG_FILE):
             text.append_text(Text(f"  {line.text}\n", style="dim", no_wrap=True))
         keys = (("z", _("resume")), ("T", _("edit and start")), ("S", _("start again")), ("L", _("the whole log")))

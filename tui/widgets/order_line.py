@@ -8,6 +8,8 @@ from textual.widgets import Static
 from core import formats
 from core.order_log import Order
 from core.text import visible
+from tui.colour_depth import ascii_of
+from tui.signs import sign_for
 
 # A mark a state, and the colour that goes with it.
 MARKS = {
@@ -26,20 +28,20 @@ class OrderLine(Static):
 
     def __init__(self) -> None:
         super().__init__("", id="orders", markup=False)
-        self._told: list[tuple[Order, str]] | None = None
+        self._told: tuple[list[tuple[Order, str]], bool] | None = None
 
     def show(self, told: list[tuple[Order, str]], me: str = "") -> None:
         """Show orders with the words for their state; those of others than `me` carry the sender's name."""
-        if told == self._told:
+        if (told, ascii_of(self.app)) == self._told:
             return
-        self._told = told
+        self._told = (told, ascii_of(self.app))
         variables = self.app.theme_variables
         text = Text(no_wrap=True, overflow="ellipsis")
         for order, word in told:
             mark, tone = MARKS.get(order.state, MARKS["pending"])
             if text:
                 text.append("    ")
-            text.append(f"{mark} ", style="dim" if tone == "dim" else variables.get(tone, ""))
+            text.append(sign_for(self.app, f"{mark} "), style="dim" if tone == "dim" else variables.get(tone, ""))
             text.append(visible(formats.order(order.action)), style="" if order.over else "bold")
             details = [visible(order.target) if order.target != order.result else "", visible(word)]
             text.append(" " + " · ".join(part for part in details if part), style="dim")

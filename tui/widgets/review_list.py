@@ -23,6 +23,7 @@ from core.text import visible
 from tui.heat_scale import colour
 from tui.keymap import key, localise
 from tui.review_session import ReviewSession
+from tui.signs import sign_for
 from tui.widgets.line_view import LineView
 from tui.widgets.top_bar import fit
 from tui.widgets.virtual_size import set_virtual_size
@@ -229,8 +230,11 @@ class ReviewList(LineView, can_focus=True):
         widths = self._columns
         quiet = Style() if chosen else Style(color=colour(self.app, "secondary"))
         segments = [
-            Segment("▌" if chosen else " ", Style(color=colour(self.app, "accent")) if chosen else Style()),
-            Segment("•" if marked else " ", Style(color=colour(self.app, "accent"))),
+            Segment(
+                sign_for(self.app, "▌") if chosen else " ",
+                Style(color=colour(self.app, "accent")) if chosen else Style(),
+            ),
+            Segment(sign_for(self.app, "•") if marked else " ", Style(color=colour(self.app, "accent"))),
             Segment(right(f"{session.loss[row]:.2f}", widths.loss) + "  "),
             Segment(right(f"{session.prob_1[row]:.3f}", widths.prob) + "  ", quiet),
         ]

@@ -57,7 +57,7 @@ class RunPreview(Static):
             text.append(f" {visible(run.label)}", style="bold")
         if run.silent or run.stale:
             text.append("  ")
-            text.append_text(state_text(run.condition, self.app.theme_variables))
+            text.append_text(state_text(run.condition, self.app))
             text.append(" " + _("for {time}").format(time=formats.ago(run.updated)))
         if run.source:
             text.append("  " + _("read from {source}").format(source=run.source), style="dim")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
+from textual.app import App
 from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
 from core import formats
 from core.text import visible
+from tui.signs import sign_for
 from tui.strips import changed_regions
 
 # A dot and a word: the colour is never alone in saying something.
@@ -30,10 +34,11 @@ STATE_MARKS = {
 }
 
 
-def state_text(state: str, variables: dict[str, str]) -> Text:
+def state_text(state: str, app: App[Any]) -> Text:
     """A run's state as a mark and a word in the theme's colours."""
     mark, tone = STATE_MARKS.get(state, ("·", "dim"))
-    style = "dim" if tone == "dim" else variables.get(tone, "")
+    mark = sign_for(app, mark)
+    style = "dim" if tone == "dim" else app.theme_variables.get(tone, "")
     return Text.assemble((f"{mark} ", style), (formats.state(state), style))
 
 
@@ -84,14 +89,13 @@ class TopBar(Widget):
         return line.apply_style(self.rich_style)
 
     def _line(self, width: int) -> Text:
-        variables = self.app.theme_variables
         last = len(self.crumbs)
         left = Text()
         for index, part in enumerate(("nsmc-tui", *self.crumbs)):
             if index:
-                left.append(" › ", style="dim")
+                left.append(sign_for(self.app, " › "), style="dim")
             left.append(visible(part), style="bold" if index == last else "dim")
-        state = state_text(self.state, variables) if self.state else Text()
+        state = state_text(self.state, self.app) if self.state else Text()
         machine = Text(self.machine, style="dim")
         right = machine + (Text("  ") if self.state and self.machine else Text()) + state
         if left.cell_len + right.cell_len + 2 > width:
