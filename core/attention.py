@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from core.errors import UsageError
 from core.i18n import gettext as _
+from core.text import visible
 
 if TYPE_CHECKING:
     import numpy as np
@@ -112,6 +113,21 @@ def token_row(matrix: Floats, query: int | Sequence[int] | Literal["cls", "mean"
     return result
 
 
+def classifier_row(inspection: Inspection, matrix: Floats) -> Floats:
+    """The weights (one a token) that what the classifier reads gives: the row of its token, or the mean of all rows.
+
+    `matrix` (tokens × tokens) is made of `inspection`. A model that pools by mean reads all, added ones too.
+    """
+    return token_row(matrix, "mean" if inspection.mean_pooled else "cls", inspection.cls)
+
+
+def asking(inspection: Inspection) -> str:
+    """Whose row `classifier_row` is, in words, safe to draw; empty for a text without tokens."""
+    if inspection.mean_pooled:
+        return _("mean of all tokens")
+    return _("from {token}").format(token=visible(inspection.tokens[inspection.cls].text)) if inspection.tokens else ""
+
+
 def word_matrix(matrix: Floats, token_words: Sequence[int | None], n_words: int) -> Floats:
     """Attention from word to word (words × words) out of `matrix` (tokens × tokens).
 
@@ -181,15 +197,16 @@ def answer_json(
     """The document that `nsmc-tui attention --json` prints (see the contract), ready for `json.dumps`.
 
     `layer` and `head` None mean their mean (for rollout, `layer` None is the last). A word's weight is what the token
-    that the classifier reads gives to the word's tokens together. Where the model gives no attention, `weights` and
-    the words' weights are None and `note` says why. Raises UsageError as `weights_of` does.
+    that the classifier reads (all of them where `mean_pooled`) gives to the word's tokens together. Where the model
+    gives no attention, `weights` and the words' weights are None and `note` says why. Raises UsageError as `weights_of`
+    does.
     """
     import numpy as np
 
     matrix = weights_of(inspection, method, layer, head)
     words = None
     if matrix is not None:
-        row = token_row(matrix, "mean" if inspection.mean_pooled else "cls", inspection.cls).astype(np.float64)
+        row = classifier_row(inspection, matrix).astype(np.float64)
         words = word_weights(row, inspection.token_words, len(inspection.words))
     return {
         **_text_json(inspection, words),
@@ -199,6 +216,7 @@ def answer_json(
         "n_layers": inspection.n_layers,
         "n_heads": inspection.n_heads,
         "cls": inspection.cls,
+        "mean_pooled": inspection.mean_pooled,
         "weights": None if matrix is None else _numbers(matrix),
         "note": inspection.note,
     }
@@ -215,6 +233,7 @@ def attribution_json(attribution: Attribution) -> dict[str, Any]:
         **_text_json(attribution.inspection, attribution.words),
         **{name: getattr(attribution, name) for name in names},
         "cls": attribution.inspection.cls,
+        "mean_pooled": attribution.inspection.mean_pooled,
         "weights": None if tokens is None else _numbers(tokens),
     }
 

@@ -17,6 +17,7 @@ from core.answering import answer
 from core.config import DataConfig, ModelConfig
 from core.errors import ModelError, UsageError
 from core.i18n import gettext as _
+from core.predictions import THRESHOLD
 from core.runs import CONFIG_FILE, is_run_dir, load_run
 
 SPLITS = ("train", "dev", "test")
@@ -49,12 +50,18 @@ def _model_hint(run_dir: Path) -> str:
 
 
 def evaluate(
-    path: Path, data: str | None = None, split: str = "test", batch_size: int = 64, progress: Progress | None = None
+    path: Path,
+    data: str | None = None,
+    split: str = "test",
+    batch_size: int = 64,
+    progress: Progress | None = None,
+    threshold: float | str = THRESHOLD,
 ) -> dict[str, Any]:
     """Predict and score `split` with the model of a run or model directory; writes the predictions there.
 
     `data` takes the place of the run's own data (a model directory needs it). Predictions of a run on its own
-    data replace the run's; on other data they are written as `predictions-<split>@<data>.parquet`. Returns the
+    data replace the run's; on other data they are written as `predictions-<split>@<data>.parquet`. `threshold` is
+    for the scores alone: a number, or `dev` for that with the highest F1 on the dev predictions. Returns the
     document of `nsmc-tui evaluate --json`. Raises the errors of `core.errors`.
     """
     import torch
@@ -62,8 +69,10 @@ def evaluate(
     from core import data as data_module
     from core import metrics, models, predictions
     from core.batches import TokenTable
+    from core.decision import Decision, best_on
     from core.first_token import keep_first
     from core.predicting import predict
+    from core.predictions import column_array
     from core.training_data import lengths, tokenize
 
     report = progress or (lambda _name, _done, _total: None)
@@ -123,10 +132,12 @@ def evaluate(
     if run and own is not None and data is not None and settings.source != own.source:
         name = f"{split}@{Path(data).name}"
     written = predictions.write(path, name, rows) if os.access(path, os.W_OK) else None
+    decision = best_on(path) if threshold == "dev" else Decision(float(threshold))
+    label, prob_1, pred = (column_array(rows, column) for column in ("label", "prob_1", "pred"))
     scored = metrics.report(
-        rows["label"].to_numpy(),
-        rows["pred"].to_numpy(),
-        float(rows["loss"].to_numpy().mean()),
+        label,
+        pred if decision.usual else (prob_1 >= decision.threshold).astype(pred.dtype),
+        float(column_array(rows, "loss").mean()),
         config.evaluate.bootstrap if config is not None else 2000,
     )
     return {
@@ -135,6 +146,8 @@ def evaluate(
         "data": settings.source,
         "split": split,
         **scored,
+        "threshold": decision.threshold,
+        "threshold_from": decision.split or None,
         "samples_per_second": len(reviews) / max(seconds, 1e-9),
         "predictions": str(written) if written else None,
     }
@@ -158,6 +171,7 @@ def _work(request: dict[str, Any]) -> dict[str, Any]:
         request.get("split", "test"),
         request.get("batch_size", 64),
         progress,
+        request.get("threshold", THRESHOLD),
     )
 
 

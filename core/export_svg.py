@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import unicodedata
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from core import attention
 from core.attribution_methods import METHODS
@@ -148,8 +148,7 @@ def numbers(review: ReviewExport, view: View) -> Drawn:
     matrix = attention.weights_of(inspection, view.method, view.layer, view.head)
     if matrix is None:
         raise ExportError(_("there are no weights to export"), inspection.note)
-    query: Literal["mean", "cls"] = "mean" if inspection.mean_pooled else "cls"
-    row = np.asarray(attention.token_row(matrix, query, inspection.cls), dtype=np.float64)
+    row = np.asarray(attention.classifier_row(inspection, matrix), dtype=np.float64)
     if view.special != "shown":
         row = np.asarray(attention.drop_special(row, flags, renormalise), dtype=np.float64)
         matrix = attention.drop_special(matrix, flags, renormalise)
@@ -159,15 +158,8 @@ def numbers(review: ReviewExport, view: View) -> Drawn:
         attention.word_matrix(matrix, places, len(units)),
         False,
         describe(view),
-        asking_token(inspection),
+        attention.asking(inspection),
     )
-
-
-def asking_token(inspection: Inspection) -> str:
-    """Whose row of the attention is drawn, in words."""
-    if inspection.mean_pooled:
-        return _("mean of all tokens")
-    return _("from {token}").format(token=visible(inspection.tokens[inspection.cls].text)) if inspection.tokens else ""
 
 
 def describe(view: View) -> str:

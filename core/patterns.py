@@ -224,7 +224,8 @@ def compare_heads(wrong: list[dict[str, Any]], right: list[dict[str, Any]]) -> l
 
 
 def verdicts_by_slice(predictions: Predictions, log: ReviewLog) -> dict[str, dict[str, int]]:
-    """For each slice that holds a judged review: how many are judged, and counts of each verdict and `#tag`."""
+    """For each slice that holds a review with a verdict, a tag or a note: how many (`judged`), and counts of each
+    verdict and `#tag`."""
     from core.slices import slices_of
 
     documents = dict(

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 COLUMNS = ("id", "document", "label", "pred", "prob_0", "prob_1", "loss", "margin", "n_tokens")
+THRESHOLD = 0.5
+"""The probability of 긍정 from which the predictions take a review as positive."""
+
 KINDS = ("all", "fp", "fn", "tp", "tn", "correct", "any")
 SORTS = ("loss", "confidence", "length", "id", "margin")
 
@@ -157,6 +160,12 @@ class Predictions:
     def column(self, name: str) -> np.ndarray:
         """A numeric column as an array of N."""
         return column_array(self.table, name)
+
+    def decided(self, threshold: float = THRESHOLD) -> np.ndarray:
+        """The class of each review (N) where it is positive from `threshold` on; at 0.5 the file's own."""
+        if threshold == THRESHOLD:
+            return self.column("pred")
+        return (self.column("prob_1") >= threshold).astype("int64")
 
     def row(self, index: int) -> Prediction:
         """Row `index` of the split's order."""

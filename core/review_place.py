@@ -1,16 +1,19 @@
-"""Where a reviewer left off in a run: kind, filter, order, threshold and review, one small file a run and reviewer."""
+"""Where a reviewer left off in a run: kind, filter, order and review, one small file a run and reviewer."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import threading
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from core.paths import APP, write_atomically
-from core.review_queue import SORTS, THRESHOLD
+from core.review_queue import SORTS
+
+_writing = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,6 @@ class Place:
     search: str = ""
     sort: str = SORTS[0]
     seed: int = 0
-    threshold: float = THRESHOLD
     review: str = ""
     position: int = 0
 
@@ -45,7 +47,7 @@ def place_file(run_dir: Path) -> Path:
 
 def load_place(run_dir: Path, split: str) -> Place | None:
     """Where one left off in `split`; None where one has not been, or the file cannot be read."""
-    values = _read(place_file(run_dir)).get(split)
+    values = kept(run_dir).get(split)
     if not isinstance(values, dict):
         return None
     found: dict[str, Any] = {}
@@ -54,20 +56,27 @@ def load_place(run_dir: Path, split: str) -> Place | None:
         if isinstance(value, type(field.default)) and not isinstance(value, bool):
             found[field.name] = value
     place = Place(**found)
-    return place if place.sort in SORTS and 0 < place.threshold < 1 else None
+    return place if place.sort in SORTS else None
 
 
 def save_place(run_dir: Path, split: str, place: Place) -> None:
     """Keep the place. Raises OSError when it cannot be written."""
-    path = place_file(run_dir)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    known = {**_read(path), "run": str(run_dir.resolve()), split: asdict(place)}
-    write_atomically(path, json.dumps(known, ensure_ascii=True, indent=1))
+    keep(run_dir, split, asdict(place))
 
 
-def _read(path: Path) -> dict[str, Any]:
+def kept(run_dir: Path) -> dict[str, Any]:
+    """What the user's file about a run holds: the places by split, and what else was kept; empty without one."""
     try:
-        values = json.loads(path.read_bytes())
+        values = json.loads(place_file(run_dir).read_bytes())
     except (OSError, ValueError):
         return {}
     return values if isinstance(values, dict) else {}
+
+
+def keep(run_dir: Path, name: str, value: Any) -> None:
+    """Put `value` (JSON) under `name` into that file, which leaves the rest as it is. Raises OSError."""
+    path = place_file(run_dir)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _writing:
+        known = {**kept(run_dir), "run": str(run_dir.resolve()), name: value}
+        write_atomically(path, json.dumps(known, ensure_ascii=True, indent=1))

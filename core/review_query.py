@@ -24,7 +24,8 @@ NUMBERS = ("loss", "p_0", "p_1", "confidence", "margin", "distance", "length", "
 KINDS = ("errors", "fp", "fn", "tp", "tn", "correct", "any", "near", "sure", "suspect")
 """Kinds: `near` the threshold, `sure` and wrong, `suspect`: likely label errors."""
 
-FLAGS = ("judged", "unjudged", "noted", "tagged", "conflict")
+FLAGS = ("judged", "unjudged", "tagged", "noted", "reviewed", "conflict")
+"""`judged`: with a verdict; `reviewed`: with a verdict, a tag or a note."""
 WORDS = ("kind", "slice", "text", "cho", "id", "tag", "verdict", "by", "broken", "fixed", "both")
 OPERATORS = (">=", "<=", ">", "<", "=")
 ALIASES = {"prob_0": "p_0", "prob_1": "p_1", "p": "confidence", "n_tokens": "tokens", "all": "errors"}

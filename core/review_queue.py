@@ -16,9 +16,9 @@ import numpy as np
 from core import confident
 from core.errors import RunError
 from core.i18n import gettext as _
-from core.predictions import Predictions
+from core.predictions import THRESHOLD, Predictions
 from core.review_log import VERDICTS, Opinion, ReviewLog
-from core.review_query import Query, Term
+from core.review_query import FLAGS, Query, Term
 from core.review_text import Texts
 from core.slices import SliceTable
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Rows = NDArray[np.int64]
 
-THRESHOLD = 0.5
 NEAR = 0.1
 """A review is near the threshold when p(positive) is at most so far from it."""
 
@@ -106,9 +105,7 @@ class ReviewTable:
     @property
     def pred(self) -> NDArray[np.int64]:
         """The class of each review at the threshold; at 0.5 the file's own."""
-        if self.threshold == THRESHOLD:
-            return self.predictions.column("pred")
-        return (self.prob_1 >= self.threshold).astype(np.int64)
+        return self.predictions.decided(self.threshold)
 
     @property
     def confidence(self) -> Floats:
@@ -209,7 +206,7 @@ class ReviewTable:
     def _term(self, term: Term) -> Mask:
         if term.operator:
             return self._compared(term)
-        if term.field in ("judged", "unjudged", "noted", "tagged", "conflict"):
+        if term.field in FLAGS:
             return self._flag(term.field)
         mask = np.zeros(len(self), dtype=bool)
         for value in term.values:
@@ -261,6 +258,8 @@ class ReviewTable:
             return self._rows_with(lambda _review, opinion: bool(opinion.note))
         if name == "tagged":
             return self._rows_with(lambda _review, opinion: bool(opinion.tags))
+        if name == "reviewed":
+            return self._rows_with(lambda _review, _opinion: True)
         return self._rows_with(lambda review, _opinion: self.log is not None and self.log.conflict(review))
 
     def _figures(self, name: str) -> NDArray[np.generic]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from core.metrics import wilson
-from core.predictions import Predictions
+from core.predictions import THRESHOLD, Predictions
 from core.review_log import REVIEW_FILE, VERDICTS, ReviewLog
 
 
@@ -19,15 +19,15 @@ def _accuracy(right: np.ndarray) -> dict[str, Any]:
     return {"n": n, "accuracy": good / n if n else None, "interval": wilson(good, n)}
 
 
-def after_review(predictions: Predictions, log: ReviewLog) -> dict[str, Any]:
-    """The verdicts on a split in figures.
+def after_review(predictions: Predictions, log: ReviewLog, threshold: float = THRESHOLD) -> dict[str, Any]:
+    """The verdicts on a split in figures; reviews are predicted positive from `threshold` on.
 
     `judged`, `verdicts`, `tags`, `conflicts`, `reviewers` count reviews. `disputed` are those whose label was called
     wrong. `accuracy` has `as_labelled`, `without_disputed` and `corrected`, each with `n`, `accuracy` and its 95%
     `interval` (Wilson). `judged_errors` of `errors` and `judged_correct` of `correct` say how much was looked at: where
     only errors are judged, both other accuracies can only be higher than the true one.
     """
-    label, pred = predictions.column("label"), predictions.column("pred")
+    label, pred = predictions.column("label"), predictions.decided(threshold)
     held = log.held()
     rows: dict[str, list[int]] = {}
     if held:
@@ -81,9 +81,9 @@ def read_verdicts(run_dir: Path, split: str) -> ReviewLog:
     return log
 
 
-def review_summary(run_dir: Path, split: str | None = None) -> dict[str, Any] | None:
+def review_summary(run_dir: Path, split: str | None = None, threshold: float = THRESHOLD) -> dict[str, Any] | None:
     """`after_review` of a run's split; None where nobody has judged anything. Raises RunError without predictions."""
     if not (run_dir / REVIEW_FILE).is_file():
         return None
     predictions = Predictions(run_dir, split)
-    return after_review(predictions, read_verdicts(run_dir, predictions.split))
+    return after_review(predictions, read_verdicts(run_dir, predictions.split), threshold)

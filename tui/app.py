@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from textual.driver import Driver
 
     from core.run_index import RunIndex
+    from tui.decisions import Decisions
     from tui.inspector_client import InspectorClient
 
 MACHINE_INTERVAL = 2.0
@@ -97,6 +98,7 @@ class NsmcTuiApp(AlertingApp):
         self._marks: RunMarks | None = None
         self._inspector: InspectorClient | None = None
         self._machine = MachineReader()
+        self._decisions: Decisions | None = None
         # Only themes that know our colours; Textual's ANSI themes have none that rich could draw.
         for name in list(self.available_themes):
             if name not in ("textual-dark", "textual-light"):
@@ -169,6 +171,8 @@ class NsmcTuiApp(AlertingApp):
         """End the inspector; runs are left alone."""
         gc.enable()
         self._machine.close()
+        if self._decisions is not None:
+            self._decisions.close()
         self.close_alerts()
         if self._inspector is not None:
             await self._inspector.aclose()
@@ -285,6 +289,15 @@ class NsmcTuiApp(AlertingApp):
 
             self._inspector = InspectorClient()
         return self._inspector
+
+    @property
+    def decisions(self) -> Decisions:
+        """The user's thresholds; numpy is needed for them."""
+        if self._decisions is None:
+            from tui.decisions import Decisions
+
+            self._decisions = Decisions(self)
+        return self._decisions
 
     def say(self, text: str, *, severity: SeverityLevel = "information", timeout: float = 5) -> None:
         """A toast of one or more lines; foreign text in it is never markup."""

@@ -145,8 +145,8 @@ class Heat:
     choice: as asked for, fitted to the model. units: U of them in the text's order. matrix: U × U, rows ask, columns
     answer; 0 × 0 for a model without attention. row: U weights, those that the asking tokens give, or those of an
     attribution. characters: one weight a code point of the text, that of its word, or of the tokens on it together.
-    hottest: spans of the three units of the text with the highest weights, whatever their sign. query: names of the
-    tokens that ask. special: the share of the weight that goes to tokens which the tokenizer added, before anything
+    hottest: spans of the three units of the text with the highest weights, whatever their sign. query: whose rows
+    they are, in words. special: the share of the weight that goes to tokens which the tokenizer added, before anything
     is hidden. asking: indexes of the units that were marked as asking. target: the class that weights with a sign
     speak for or against. pending: there are no weights of this method yet.
     """
@@ -204,11 +204,11 @@ def heat_of(
     if choice.attributed:
         weights, special = _from_attribution(inspection, choice, attribution, units, places, flags)
     else:
-        query = visible(inspection.tokens[inspection.cls].text) if inspection.tokens else ""
+        query = attention.asking(inspection)
         marked = tuple(sorted({place for token in asking if (place := places[token]) is not None}))
         if marked:
             weights = between[list(marked)].sum(axis=0).astype(np.float64)
-            query = " + ".join(units[place].label for place in marked)
+            query = _("from {token}").format(token=" + ".join(units[place].label for place in marked))
     return Heat(
         choice=choice,
         units=units,
@@ -271,7 +271,7 @@ def _from_attention(
         found = attention.weights_of(inspection, method, choice.layer, choice.head)
         assert found is not None
         matrix = found
-    row: NDArray[np.floating[Any]] = attention.token_row(matrix, "cls", inspection.cls).astype(np.float64)
+    row: NDArray[np.floating[Any]] = attention.classifier_row(inspection, matrix).astype(np.float64)
     special = float(row[flags].sum())
     if choice.special != "shown":
         # The row is taken first: the token that asks is itself one of those whose rows are dropped.

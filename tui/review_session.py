@@ -13,7 +13,7 @@ import numpy as np
 from core import formats
 from core.errors import NsmcTuiError, RunError
 from core.i18n import gettext as _
-from core.predictions import Prediction, Predictions
+from core.predictions import THRESHOLD, Prediction, Predictions
 from core.review_log import ReviewLog
 from core.review_place import Place, load_place
 from core.review_query import Query, Term, parse, written
@@ -137,6 +137,7 @@ class ReviewSession:
         log: ReviewLog | None = None,
         find_run: Callable[[str], Path] | None = None,
         place: Place | None = None,
+        threshold: float = THRESHOLD,
     ) -> None:
         self.predictions = predictions
         self.log = log
@@ -148,7 +149,7 @@ class ReviewSession:
         self.position = 0
         self.marked: set[int] = set()
         self.stale = False
-        self.table = ReviewTable(predictions, log, find_run=find_run)
+        self.table = ReviewTable(predictions, log, threshold, find_run)
         self.queue: NDArray[np.int64] = np.empty(0, dtype=np.int64)
         self.unsearched = 0
         # One chunk: a row's text is then found without looking through the file's row groups.
@@ -164,7 +165,7 @@ class ReviewSession:
         self._choose()
 
     def _restore(self, place: Place) -> None:
-        self.sort, self.seed, self.table.threshold = place.sort, place.seed, place.threshold
+        self.sort, self.seed = place.sort, place.seed
         if place.kind != self.kind:
             return
         self.search = place.search
@@ -188,7 +189,6 @@ class ReviewSession:
             search=self.search,
             sort=self.sort,
             seed=self.seed,
-            threshold=self.threshold,
             review="" if row is None else self.review_id(row),
             position=self.position,
         )

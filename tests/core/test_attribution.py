@@ -9,14 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 
+from core import export_svg
 from core import inspector_questions as questions
+from core.attention import answer_json
 from core.attribution_methods import METHODS
 from core.errors import UsageError
+from core.export_attention import ReviewExport
+from core.export_svg import View
 from core.inspector_answers import Attribution
 from core.inspector_models import ModelShelf
 from core.inspector_ops import Task, find
 from core.inspector_protocol import Question, RequestCancelledError, pack
 from tests.core.tiny_models import MODELS, NASTY, save_model
+from tui.heat_view import HeatChoice, heat_of
 
 TEXT = "배우들의 연기가 아쉬웠다 ㅋㅋㅋ 정말 최고 ㅠㅠ"
 CLOSE = {"atol": 1e-4, "rtol": 0}
@@ -348,6 +353,17 @@ def test_model_that_reads_the_mean_of_its_tokens(tmp_path: Path, ask: Asker) -> 
         layers = peer.torch.stack(peer.model(**peer.inputs, output_attentions=True).attentions)[:, 0]
     np.testing.assert_allclose(got.tokens, layers.mean((0, 1, 2)).numpy(), atol=1e-5)
     assert got.inspection.mean_pooled
+    # What is drawn of it, on screen and in pictures: the last layer's mean over all tokens that ask.
+    inspection = ask(questions.inspect(path, TEXT))
+    asked = layers[1].mean((0, 1)).numpy()
+    heat = heat_of(inspection, HeatChoice(special="shown", words=False))
+    assert heat is not None
+    np.testing.assert_allclose(heat.row, asked, atol=1e-5)
+    assert heat.query == "mean of all tokens"
+    drawn = export_svg.numbers(ReviewExport(inspection), View(layer=1, special="shown", words=False))
+    np.testing.assert_allclose(drawn.row, asked, atol=1e-5)
+    assert "head mean · mean of all tokens" in export_svg.svg(ReviewExport(inspection), View(layer=1))
+    assert answer_json(inspection, layer=1)["mean_pooled"]
 
 
 def test_half_precision_checkpoint(tmp_path: Path, ask: Asker, bert: Path) -> None:

@@ -160,6 +160,7 @@ def test_verdicts_tags_and_conflicts(table: ReviewTable) -> None:
     assert found(table, "verdict:label_wrong") == [1]
     assert found(table, "tag:irony") == [2]
     assert found(table, "tagged -tag:none") == [2]
+    assert found(table, "reviewed") == [1, 2]
     lee = ReviewLog(log.path.parent, "test", "lee")
     lee.keep([("1001", Opinion("sarcasm", note="no"))])
     table.note_changes(log.refresh())
@@ -173,7 +174,7 @@ def test_verdicts_tags_and_conflicts(table: ReviewTable) -> None:
 
 def test_where_one_left_off(tmp_path: Path) -> None:
     assert load_place(tmp_path, "test") is None
-    place = Place("fn", "slice:tears -judged", "재미", "random", 3, 0.4, "1005", 1)
+    place = Place("fn", "slice:tears -judged", "재미", "random", 3, "1005", 1)
     save_place(tmp_path, "test", place)
     save_place(tmp_path, "dev", Place())
     assert load_place(tmp_path, "test") == place

@@ -6,8 +6,11 @@ import json
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from core.decision import best_on
+from core.metrics import confusion
 from core.paths import cache_dir
 from core.review_log import Opinion, ReviewLog
 from tests.conftest import run_cli
@@ -35,6 +38,15 @@ def test_errors_takes_expressions_and_orders(run_copy: Path) -> None:
     assert none["total"] == 0
     near = answer(run_copy, "errors", run_copy.name, "--kind", "near", "--threshold", "0.6", "--limit", "3", "--json")
     assert all(abs(item["prob_1"] - 0.6) <= 0.1 for item in near["items"])
+    best = answer(run_copy, "errors", run_copy.name, "--kind", "any", "--threshold", "dev", "--json")
+    threshold = best_on(run_copy).threshold
+    assert (best["threshold"], best["threshold_from"]) == (threshold, "dev")
+    assert all(item["pred"] == int(item["prob_1"] >= threshold) for item in best["items"])
+    label, pred = (np.array([item[name] for item in best["items"]]) for name in ("label", "pred"))
+    assert best["confusion"] == confusion(label, pred)
+    refused = run_cli("errors", run_copy.name, "--threshold", "1", runs=run_copy.parent)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "above 0 and below 1" in refused.stderr
     wrong = run_cli("errors", run_copy.name, "--where", "slice:negatoin", runs=run_copy.parent)
     assert wrong.returncode == 2
     assert "Did you mean negation?" in wrong.stderr

@@ -294,7 +294,7 @@ def test_asking_tokens_are_summed() -> None:
     assert heat is not None
     np.testing.assert_allclose(heat.row, tokens[1] + tokens[3], atol=1e-6)
     assert heat.asking == (1, 3)
-    assert heat.query == f"{heat.units[1].label} + {heat.units[3].label}"
+    assert heat.query == f"from {heat.units[1].label} + {heat.units[3].label}"
     # By word: the rows of the words that the tokens belong to, as the map has them.
     by_word = heat_of(inspection, HeatChoice(), asking={1, 2, 3})
     assert by_word is not None

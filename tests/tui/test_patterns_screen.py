@@ -204,6 +204,29 @@ async def test_pictures(
             assert same_date(picture(app, colours=False)) == snapshot(name="heads")
 
 
+async def test_a_slice_of_tags_alone_opens_the_reviews_it_counts(tmp_path: Path) -> None:
+    run_dir = make_run(tmp_path)
+    # Both have tears; neither has a verdict.
+    ReviewLog(run_dir, "test", "kim").keep(
+        [("1004", Opinion(tags=("알바",))), ("1001", Opinion(note="no tears")), ("1006", Opinion())]
+    )
+    app = quiet_app(run_dir, "evaluation")
+    async with app.run_test(size=(160, 48)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, EvaluationScreen))
+        await pilot.press("P")
+        await until(pilot, lambda: isinstance(app.screen, PatternsScreen) and bool(app.screen.slices), 30)
+        patterned = app.screen
+        assert patterned.slices["tears"] == {"judged": 1, "#알바": 1}
+        await until(pilot, lambda: isinstance(app.focused, PatternList))
+        pane = patterned.query_one("#slices", PatternList)
+        pane.focus()
+        await until(pilot, lambda: app.focused is pane)
+        await pilot.press("home", *["down"] * pane.table.keys.index("tears"), "enter")
+        await until(pilot, lambda: isinstance(app.screen, ReviewScreen) and app.screen.session is not None, 30)
+        session = app.screen.session
+        assert [session.review_id(row) for row in session.queue.tolist()] == ["1004"]
+
+
 async def test_without_predictions_or_model_it_says_what_would_fill_it(tmp_path: Path) -> None:
     run_dir = make_run(tmp_path / "model")
     app = quiet_app(run_dir, "review")

@@ -154,7 +154,7 @@ def _description(document: dict[str, Any], names: tuple[str, ...]) -> list[str]:
             _(method.title),
             _("through all layers") if through else _("layer {n}").format(n=layer),
             _("head {n}").format(n=_("mean") if document["head"] is None else document["head"]),
-            _("from the classification token"),
+            _("mean of all tokens") if document["mean_pooled"] else _("from the classification token"),
         ]
     parts = [_(method.title), _("for {label}").format(label=names[document["target"]])]
     if document["gap"] is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from core.i18n import gettext as _
+from tui.cli.threshold_option import decision_json, decision_of, threshold_option
 
 if TYPE_CHECKING:
     from core.review_queue import ReviewTable
@@ -34,13 +35,7 @@ SORTS = ("loss", "confidence", "margin", "threshold", "suspect", "length", "id",
     help=_("What has to hold, such as 'slice:negation loss>2 -judged text~/별로/'; see docs/review.md."),
 )
 @click.option("--split", default=None, help=_("test (default) or dev."))
-@click.option(
-    "--threshold",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    default=0.5,
-    show_default=True,
-    help=_("p(positive) from which a review is taken as positive."),
-)
+@threshold_option
 @click.option("--seed", type=int, default=0, show_default=True, help=_("For --sort random."))
 @click.option("--limit", type=click.IntRange(min=0), default=None, help=_("At most so many."))
 @click.option("--json", "as_json", is_flag=True, help=_("One JSON document."))
@@ -52,12 +47,13 @@ def errors(
     sort: str,
     where: str,
     split: str | None,
-    threshold: float,
+    threshold: str | float,
     seed: int,
     limit: int | None,
     as_json: bool,
 ) -> int:
     """List errors of a run."""
+    from core.metrics import from_confusion
     from core.predictions import Predictions
     from core.review_query import parse
     from core.review_queue import ReviewTable
@@ -67,14 +63,17 @@ def errors(
     query = parse(where)
     path = context.find(run)
     predictions = Predictions(path, split)
-    table = ReviewTable(predictions, read_verdicts(path, predictions.split), threshold, context.find)
+    decision = decision_of(path, threshold)
+    table = ReviewTable(predictions, read_verdicts(path, predictions.split), decision.threshold, context.find)
     chosen = table.queue(kind, query, sort, seed)
     if limit is None and not as_json:
         limit = 20 if sys.stdout.isatty() else None
     items = [item(table, int(row)) for row in chosen[:limit]]
     if as_json:
         document = {"total": len(chosen), "split": predictions.split, "kind": kind, "sort": sort, "where": where}
-        print_json({**document, "threshold": threshold, "items": items})
+        matrix = table.confusion()
+        document |= {**decision_json(decision), "confusion": matrix, "metrics": from_confusion(matrix)}
+        print_json({**document, "items": items})
     else:
         print_items(items, len(chosen))
     return 0

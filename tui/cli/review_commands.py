@@ -9,6 +9,7 @@ import click
 
 from core.errors import ModelError, UsageError
 from core.i18n import gettext as _
+from tui.cli.threshold_option import threshold_option
 
 if TYPE_CHECKING:
     from tui.cli import Context
@@ -33,10 +34,19 @@ def run_or_model(context: Context, name: str) -> tuple[Path, bool]:
 @click.argument("target", metavar="RUN|MODEL_DIR")
 @click.option("--data", metavar="D", help=_("Other data than the run's own."))
 @click.option("--split", default="test", show_default=True, type=click.Choice(("test", "dev", "train")))
+@threshold_option
 @click.option("--batch-size", default=64, show_default=True, type=click.IntRange(min=1))
 @click.option("--json", "as_json", is_flag=True, help=_("One JSON document."))
 @click.pass_obj
-def evaluate(context: Context, target: str, data: str | None, split: str, batch_size: int, as_json: bool) -> int:
+def evaluate(
+    context: Context,
+    target: str,
+    data: str | None,
+    split: str,
+    threshold: str | float,
+    batch_size: int,
+    as_json: bool,
+) -> int:
     """Evaluate, in a process that may import torch."""
     from core.launch import absolute_source
     from tui.cli.heavy import call
@@ -47,12 +57,13 @@ def evaluate(context: Context, target: str, data: str | None, split: str, batch_
         data = absolute_source(data)
     if not is_run and data is None:
         raise UsageError(_("a model directory needs --data"), _("For example --data sample."))
-    request = {"path": str(path), "data": data, "split": split, "batch_size": batch_size, "progress": not as_json}
+    request: dict[str, Any] = {"path": str(path), "data": data, "split": split, "threshold": threshold}
+    request |= {"batch_size": batch_size, "progress": not as_json}
     document = call("core.evaluation", request)
     if is_run and data is None:
         from tui.cli.run_commands import review_of
 
-        document["review"] = review_of(path, split)
+        document["review"] = review_of(path, split, document["threshold"])
     if as_json:
         print_json(document)
     else:
@@ -66,6 +77,8 @@ def print_report(document: dict[str, Any]) -> None:
     from tui.cli.printing import print_table
 
     print(_("{split}: {n} reviews").format(split=document["split"], n=formats.count(document["n"])))
+    if document["threshold"] != 0.5:
+        print(about_threshold(document))
     rows = []
     for name, value in document["metrics"].items():
         interval = document["intervals"].get(name)
@@ -77,6 +90,15 @@ def print_report(document: dict[str, Any]) -> None:
         [(_("true \\ predicted"), "left"), (_("negative"), "right"), (_("positive"), "right")],
         [(_("negative"), f"{tn:,}", f"{fp:,}"), (_("positive"), f"{fn:,}", f"{tp:,}")],
     )
+
+
+def about_threshold(document: dict[str, Any]) -> str:
+    """The threshold of a document, and where it was chosen."""
+    threshold = _("threshold {value}").format(value=f"{document['threshold']:g}")
+    if document["threshold_from"] is None:
+        return threshold
+    chosen = _("the highest F1 on {split}").format(split=document["threshold_from"])
+    return f"{threshold} ({chosen})"
 
 
 def model_of(run_dir: Path) -> Path:

@@ -177,13 +177,13 @@ def show(context: Context, run: str, as_json: bool) -> int:
     return 0
 
 
-def review_of(run_dir: Path, split: str | None = None) -> dict[str, Any] | None:
+def review_of(run_dir: Path, split: str | None = None, threshold: float = 0.5) -> dict[str, Any] | None:
     """What reviewers found in a run's split; None where there are no verdicts, or no predictions that they are on."""
     from core.errors import RunError
     from core.review_scores import review_summary
 
     try:
-        return review_summary(run_dir, split)
+        return review_summary(run_dir, split, threshold)
     except RunError:
         return None
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from core.i18n import gettext as _
+from tui.cli.threshold_option import decision_json, decision_of, threshold_option
 
 if TYPE_CHECKING:
     from tui.cli import Context
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
 @click.command(help=_("What reviewers found in a run: verdicts, tags, and the accuracy without the disputed labels."))
 @click.argument("run")
 @click.option("--split", default=None, help=_("test (default) or dev."))
+@threshold_option
 @click.option("--items", is_flag=True, help=_("Each judged review too."))
 @click.option("--json", "as_json", is_flag=True, help=_("One JSON document."))
 @click.pass_obj
-def review(context: Context, run: str, split: str | None, items: bool, as_json: bool) -> int:
+def review(context: Context, run: str, split: str | None, threshold: str | float, items: bool, as_json: bool) -> int:
     """Summarise verdicts."""
     from core.predictions import Predictions
     from core.review_queue import ReviewTable
@@ -30,10 +32,12 @@ def review(context: Context, run: str, split: str | None, items: bool, as_json: 
     path = context.find(run)
     predictions = Predictions(path, split)
     log = read_verdicts(path, predictions.split)
-    document = {"run_id": path.name, **after_review(predictions, log)}
+    decision = decision_of(path, threshold)
+    found_in = after_review(predictions, log, decision.threshold)
+    document = {"run_id": path.name, **decision_json(decision), **found_in}
     found: list[dict[str, Any]] = []
     if items:
-        table = ReviewTable(predictions, log)
+        table = ReviewTable(predictions, log, decision.threshold)
         rows = sorted(row for review_id in log.held() for row in table.rows_of_id.get(review_id, ()))
         found = [item(table, row) for row in rows]
     if as_json:

@@ -6,9 +6,8 @@ import asyncio
 import json
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.table import Table
 from rich.text import Text
@@ -16,6 +15,7 @@ from textual import on, work
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
+from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Static
 
@@ -26,34 +26,22 @@ from core.i18n import gettext as _
 from core.runs import load_run
 from core.text import visible
 from tui.keymap import key
+from tui.scored import SCORES, Scored, about_decision, about_split, after_review, markdown, score
+from tui.screens import evaluation_threshold
 from tui.screens.base import RunScreen
+from tui.screens.evaluation_threshold import ThresholdActions
 from tui.screens.patterns_door import PATTERNS_KEY
 from tui.widgets.confusion import Confusion
+from tui.widgets.prompt_line import PromptLine
+
+if TYPE_CHECKING:
+    from core.decision import Decision
 
 READY_REVIEW = 0.3
 """Seconds after which the next screen is made ready: this one is in view by then."""
 
-SCORES = (
-    ("accuracy", N_("accuracy")),
-    ("f1", "F1"),
-    ("precision", N_("precision")),
-    ("recall", N_("recall")),
-    ("macro_f1", N_("macro F1")),
-    ("loss", N_("log loss")),
-)
-
-
-@dataclass(frozen=True)
-class Scored:
-    """A split's scores as the screen shows them."""
-
-    split: str
-    n: int
-    metrics: dict[str, float]
-    intervals: dict[str, list[float]]
-    confusion: list[list[int]]
-    review: dict[str, Any] | None = None
-    """What reviewers found (`core.review_scores.after_review`); None where nobody has judged anything."""
+REST = 0.2
+"""Seconds without a key after which the verdicts are read again for another threshold."""
 
 
 class Loaded(Message):
@@ -74,44 +62,7 @@ class Evaluated(Message):
         self.document = document
 
 
-def score(run_dir: Path, split: str | None) -> tuple[list[str], Scored | None]:
-    """Read a split's predictions and score them; None while there are none. Raises RunError for a broken file."""
-    from core import metrics
-    from core.predictions import Predictions, splits
-    from core.review_scores import review_summary
-
-    available = splits(run_dir)
-    if not available:
-        return [], None
-    chosen = split if split in available else available[0]
-    predictions = Predictions(run_dir, chosen)
-    matrix = predictions.confusion()
-    found = {**metrics.from_confusion(matrix), "loss": float(predictions.column("loss").mean())}
-    review = review_summary(run_dir, chosen)
-    return available, Scored(chosen, len(predictions), found, metrics.intervals(matrix), matrix, review)
-
-
-def after_review(found: dict[str, Any] | None) -> str:
-    """What the verdicts say of the accuracy, as lines under the matrix; empty where there are none."""
-    if found is None or not found["judged"]:
-        return ""
-    lines = [
-        _("after review: {n} judged, {disputed} labels wrong").format(
-            n=formats.count(found["judged"]), disputed=formats.count(found["disputed"])
-        )
-    ]
-    titles = {"without_disputed": _("accuracy without them"), "corrected": _("accuracy, labels corrected")}
-    if found["disputed"]:
-        for name, title in titles.items():
-            score = found["accuracy"][name]
-            low, high = score["interval"]
-            lines.append(f"{title} {formats.number(score['accuracy'])} [{low:.4f}, {high:.4f}]")
-        if not found["judged_correct"]:
-            lines.append(_("only errors were judged: both can only be too high"))
-    return "\n".join(lines)
-
-
-class EvaluationScreen(RunScreen):
+class EvaluationScreen(ThresholdActions, RunScreen):
     """Scores of one run, a split at a time."""
 
     NAME = "evaluation"
@@ -119,7 +70,8 @@ class EvaluationScreen(RunScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         key("r", "review", N_("Review errors"), N_("All mispredicted reviews of this split"), show=True),
         key("d", "next_split", N_("Split"), N_("Next split: test, dev"), show=True),
-        key("v", "evaluate", N_("Evaluate now"), N_("Predict and score this split now"), show=True),
+        key("v", "evaluate", N_("Evaluate"), N_("Predict and score this split now"), show=True),
+        *ThresholdActions.BINDINGS,
         key("y", "copy", N_("Copy"), N_("Copy the table as Markdown")),
         PATTERNS_KEY,
     ]
@@ -130,10 +82,12 @@ class EvaluationScreen(RunScreen):
         self._scored: Scored | None = None
         self._busy = False
         self._live = False
+        self._judged_timer: Timer | None = None
 
     def compose_body(self) -> Iterable[Widget]:
         """Headline, scores, matrix, notes."""
         yield Static("", id="line", markup=False)
+        yield Static("", id="decision", markup=False)
         with Horizontal(id="body"):
             yield Static("", id="scores", markup=False)
             with Vertical(id="right"):
@@ -141,6 +95,7 @@ class EvaluationScreen(RunScreen):
                 yield Static("", id="note", markup=False)
         yield Static("", id="after-review", markup=False)
         yield Static("", id="empty", classes="empty", markup=False)
+        yield PromptLine(id="prompt-line")
 
     def on_mount(self) -> None:
         """Load the best split there is; look again while the run is live."""
@@ -182,14 +137,14 @@ class EvaluationScreen(RunScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What needs scores is offered when there are some."""
-        if action in ("review", "next_split", "copy"):
+        if action in ("review", "next_split", "copy", *evaluation_threshold.ACTIONS):
             return self._scored is not None
         return super().check_action(action, parameters)
 
     @work(thread=True, exclusive=True, group="scores")
     def _load(self, split: str | None) -> None:
         try:
-            splits, scored = score(self.run_dir, split)
+            splits, scored = score(self.run_dir, split, self.nsmc.decisions.of(self.run_dir))
         except NsmcTuiError as error:
             self.post_message(Loaded([], None, error))
         else:
@@ -198,23 +153,28 @@ class EvaluationScreen(RunScreen):
     @on(Loaded)
     def _take(self, event: Loaded) -> None:
         self._splits, self._scored = event.splits, event.scored
+        decision = self.nsmc.decisions.of(self.run_dir)
+        if self._scored is not None and self._scored.decision != decision:
+            # Moved on while the file was read.
+            self._scored = self._scored.at(decision)
         self.refresh_bindings()
         if not self._show_state():
             return
         if event.error is not None:
             self._show_empty(f"{event.error.message}\n{event.error.hint}")
-        elif event.scored is None:
+        elif self._scored is None:
             self._show_empty(
                 _("No predictions yet: they are written when training ends.")
                 + "\n"
                 + (_("3 shows how far it is.") if self._live else _("v evaluates the test split now."))
             )
         else:
-            self._show(event.scored)
+            self._show(self._scored)
 
     def _show_empty(self, text: str) -> None:
         self.query_one("#body").display = False
         self.query_one("#line", Static).update("")
+        self.query_one("#decision").display = False
         self.query_one("#after-review", Static).update("")
         box = self.query_one("#empty", Static)
         box.display = True
@@ -224,11 +184,12 @@ class EvaluationScreen(RunScreen):
         self.query_one("#empty").display = False
         self.query_one("#body").display = True
         line = _("{split} · {n} reviews").format(split=scored.split, n=formats.count(scored.n))
-        if scored.split == "test":
-            line += " · " + _("scored by the model that dev selected")
-        elif scored.split == "dev":
-            line += " · " + _("the model was selected on these reviews: flattering, see test")
+        if about := about_split(scored.split):
+            line += f" · {about}"
         self.query_one("#line", Static).update(visible(line))
+        decision = self.query_one("#decision", Static)
+        decision.update(visible(about_decision(scored.decision, scored.split)))
+        decision.display = not scored.decision.usual
         self.query_one("#scores", Static).update(self._table(scored))
         confusion = self.query_one("#confusion", Confusion)
         rows = scored.confusion
@@ -245,17 +206,43 @@ class EvaluationScreen(RunScreen):
         if self.focused is None:
             confusion.focus()
 
+    def show_decision(self, decision: Decision) -> None:
+        """Show the scores at another threshold, and keep it."""
+        scored = self._scored
+        if scored is None or decision == scored.decision:
+            return
+        self.nsmc.decisions.put(self.run_dir, decision)
+        self._scored = scored.at(decision)
+        self._show(self._scored)
+        if scored.review is not None or self._judged_timer is not None:
+            self._read_verdicts_soon()
+
+    def _read_verdicts_soon(self) -> None:
+        """What the verdicts say at the threshold in view, once it rests."""
+        if self._judged_timer is not None:
+            self._judged_timer.stop()
+        self._judged_timer = self.set_timer(REST, self._read_verdicts)
+
+    def _read_verdicts(self) -> None:
+        self._judged_timer = None
+        if self._scored is not None:
+            self._load(self._scored.split)
+
     def _table(self, scored: Scored) -> Table:
         table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
         table.add_column(_("score"), no_wrap=True)
         table.add_column("", justify="right", no_wrap=True)
         table.add_column(_("95% interval"), no_wrap=True)
+        if not scored.decision.usual:
+            table.add_column(_("at {threshold}").format(threshold=formats.number(0.5, 2)), no_wrap=True)
         for name, title in SCORES:
             low_high = scored.intervals.get(name)
             span = f"[{low_high[0]:.4f}, {low_high[1]:.4f}]" if low_high else ""
-            table.add_row(
-                Text(_(title), style="dim"), Text(f"{scored.metrics[name]:.4f}", style="bold"), Text(span, style="dim")
-            )
+            cells = [Text(_(title), style="dim"), Text(f"{scored.metrics[name]:.4f}", style="bold")]
+            cells.append(Text(span, style="dim"))
+            if not scored.decision.usual:
+                cells.append(Text(f"{scored.usual[name]:.4f}", style="dim"))
+            table.add_row(*cells)
         return table
 
     # -- keys --------------------------------------------------------------------------------------------------
@@ -290,12 +277,7 @@ class EvaluationScreen(RunScreen):
         scored = self._scored
         if scored is None:
             return
-        rows = [f"| {scored.split} (n = {scored.n:,}) | | 95% |", "|---|---:|---|"]
-        for name, _title in SCORES:
-            span = scored.intervals.get(name)
-            shown = f"[{span[0]:.4f}, {span[1]:.4f}]" if span else ""
-            rows.append(f"| {name} | {scored.metrics[name]:.4f} | {shown} |")
-        self.app.copy_to_clipboard("\n".join(rows))
+        self.app.copy_to_clipboard(markdown(scored))
         self.nsmc.say(_("The table is in the clipboard as Markdown."))
 
     def action_evaluate(self) -> None:

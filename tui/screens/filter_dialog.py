@@ -40,6 +40,7 @@ FLAGS = {
     "unjudged": N_("has no verdict yet"),
     "tagged": N_("has tags"),
     "noted": N_("has a note"),
+    "reviewed": N_("has a verdict, tags or a note"),
     "conflict": N_("reviewers disagree"),
 }
 

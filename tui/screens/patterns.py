@@ -401,7 +401,7 @@ class PatternsScreen(PatternTyping, RunScreen):
         chosen = self.query_one(f"#{self._list}", PatternList).chosen
         if chosen is None or self._read is None or self._read.opened.predictions is None:
             return
-        from tui.screens.review_at import ReviewAt, judged_filter, word_filter
+        from tui.screens.review_at import ReviewAt, reviewed_filter, word_filter
 
         split = self._read.opened.predictions.split
         if isinstance(chosen, WordPattern):
@@ -409,7 +409,7 @@ class PatternsScreen(PatternTyping, RunScreen):
         elif isinstance(chosen, HeadPattern):
             self.app.push_screen(ReviewAt(self.run_dir, split, "all", layer_head=(chosen.layer, chosen.head)))
         else:
-            self.app.push_screen(ReviewAt(self.run_dir, split, "any", judged_filter(str(chosen))))
+            self.app.push_screen(ReviewAt(self.run_dir, split, "any", reviewed_filter(str(chosen))))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What needs predictions, a model or patterns is offered where there are some."""

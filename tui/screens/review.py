@@ -142,7 +142,10 @@ class ReviewScreen(
         place = opened.place
         kind = self._kind or (place.kind if place is not None else "all")
         runs = self.nsmc.runs_dir
-        self.session = ReviewSession(opened.predictions, kind, opened.log, lambda name: find_run(runs, name), place)
+        threshold = self.nsmc.decisions.of(self.run_dir).threshold
+        self.session = ReviewSession(
+            opened.predictions, kind, opened.log, lambda name: find_run(runs, name), place, threshold
+        )
         self._place = self.session.place
         self.open_context(opened)
         self._warm()

@@ -19,9 +19,9 @@ def word_filter(word: str) -> str:
     return written((Term("text", (word,)),))
 
 
-def judged_filter(part: str) -> str:
-    """The filter for the reviews of a slice that have a verdict or a tag."""
-    return written((Term("slice", (part,)), Term("judged")))
+def reviewed_filter(part: str) -> str:
+    """The filter for the reviews of a slice that `core.patterns.verdicts_by_slice` counts."""
+    return written((Term("slice", (part,)), Term("reviewed")))
 
 
 class ReviewAt(ReviewScreen):

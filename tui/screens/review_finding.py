@@ -10,6 +10,7 @@ from textual.binding import BindingType
 from textual.message import Message
 
 from core import formats
+from core.decision import decided, threshold_of
 from core.errors import NsmcTuiError
 from core.i18n import N_
 from core.i18n import gettext as _
@@ -234,13 +235,11 @@ class FindingActions(Base):
     def threshold_typed(self, text: str) -> None:
         """Take the threshold that was typed."""
         assert self.session is not None
-        try:
-            threshold = float(text)
-        except ValueError:
-            threshold = 0.0
-        if not 0 < threshold < 1:
+        threshold = threshold_of(text)
+        if threshold is None:
             self.prompt.note(_("above 0, below 1"), wrong=True)
             return
         self.close_prompt()
         self.session.set_threshold(threshold)
+        self.nsmc.decisions.put(self.run_dir, decided(threshold, self.session.predictions.split))
         self.queue_changed()

@@ -9,7 +9,7 @@ from textual.timer import Timer
 
 from core import formats
 from core.i18n import gettext as _
-from core.review_queue import THRESHOLD
+from core.predictions import THRESHOLD
 from core.text import visible
 from tui.heat_scale import colour
 from tui.review_session import ReviewSession, kind_name, sort_name

@@ -248,7 +248,7 @@ class AttentionPane(Container):
         """What the heat is from, or for."""
         attribution = self.attribution
         if attribution is None or not heat.choice.attributed:
-            return [_("from {token}").format(token=heat.query)]
+            return [heat.query]
         facts = [_("for {name}").format(name=self._class_name(attribution.target))]
         if attribution.gap is not None:
             facts.append(_("gap {value}").format(value=f"{attribution.gap:+.3f}".replace("-", "−")))
