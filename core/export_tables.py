@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,10 @@ from core.review_scores import read_verdicts
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+TOLD_EVERY = 500
+"""Reviews after which it is said how many are done."""
 
 
 def verdict_rows(run_dir: Path, split: str) -> dict[str, dict[str, Any]]:
@@ -77,11 +81,22 @@ def review_schema(predictions: Predictions) -> Any:
 
 
 def write_rows(
-    kind: str, path: Path, predictions: Predictions, rows: Sequence[int] | np.ndarray, run_dir: Path
+    kind: str,
+    path: Path,
+    predictions: Predictions,
+    rows: Sequence[int] | np.ndarray,
+    run_dir: Path,
+    force: bool = False,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Path:
     """Write reviews (row numbers of the split, in order) to one file: a format of `export_rows.FORMATS`, or
-    `labelstudio` or `argilla`. Raises ExportError when it is there or cannot be written."""
-    reviews = [predictions.row(int(row)) for row in rows]
+    `labelstudio` or `argilla`. Raises ExportError when it is there (and not `force`) or cannot be written, and
+    whatever `progress` raises, before anything is written."""
+    reviews = []
+    for number, row in enumerate(rows):
+        if number % TOLD_EVERY == 0:
+            progress(number, len(rows))
+        reviews.append(predictions.row(int(row)))
     verdicts = verdict_rows(run_dir, predictions.split)
     if kind == "labelstudio":
         data = export_labels.label_studio(reviews, run_dir.name, verdicts)
@@ -90,4 +105,5 @@ def write_rows(
     else:
         schema = review_schema(predictions)
         data = export_rows.encode(kind, schema.names, review_rows(reviews, verdicts), schema=schema)
-    return write(path, data)
+    progress(len(rows), len(rows))
+    return write(path, data, force)

@@ -43,6 +43,6 @@ def write_atomically(path: Path, data: str | bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except OSError:
+    finally:
+        # There is one only after a failure, an interrupt among them.
         temporary.unlink(missing_ok=True)
-        raise

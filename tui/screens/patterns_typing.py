@@ -7,15 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import work
 from textual.binding import BindingType
 
-from core.errors import NsmcTuiError
-from core.export_files import check_free, write
+from core import formats
+from core.export_files import write
 from core.i18n import N_
 from core.i18n import gettext as _
 from core.settings import save_setting
 from tui import pattern_tables as tables
+from tui.export_choice import ExportChoice, Progress
 from tui.keymap import key
 from tui.pattern_finding import LEAST, MOST, SETTING, Found, Wanted
 from tui.widgets.prompt_line import PromptLine
@@ -38,7 +38,6 @@ class PatternTyping(Base):
     slices: dict[str, dict[str, int]]
     wanted: Wanted
     by_token: bool
-    _export = ""
 
     # What the screen gives.
     def want(self, wanted: Wanted) -> None:
@@ -55,43 +54,42 @@ class PatternTyping(Base):
         self.query_one(PromptLine).ask("sample", _("sample"), str(self.wanted.each), note)
 
     def action_export(self) -> None:
-        """Choose what to write."""
-        from tui.screens.pick import PickScreen
+        """Ask what to write and where to, and write it."""
+        from tui.screens.export_dialog import ExportDialog
 
-        names = {
+        found = self.found.patterns if self.found is not None else None
+        words, heads = (len(found.words), len(found.heads)) if found is not None else (0, 0)
+        about = {
             "json": _("everything, as the command gives it"),
-            "words": _("the words as CSV"),
-            "tokens": _("the tokens as CSV"),
-            "heads": _("the heads as CSV"),
-            "slices": _("verdicts and tags by slice as CSV"),
+            "words": _("the {n} words as CSV").format(n=formats.count(words)),
+            "tokens": _("the {n} tokens as CSV").format(n=formats.count(len(found.tokens) if found is not None else 0)),
+            "heads": _("the {n} heads as CSV").format(n=formats.count(heads)),
+            "slices": _("verdicts and tags of {n} slices as CSV").format(n=formats.count(len(self.slices))),
         }
-        self.app.push_screen(PickScreen(_("Export"), list(names.items())), self._picked)
+        self.app.push_screen(ExportDialog([self._choice(name, what) for name, what in about.items()]))
 
-    def _picked(self, chosen: tuple[str, ...] | None) -> None:
-        if chosen:
-            self._export = chosen[0]
-            name = "patterns.json" if self._export == "json" else f"patterns-{self._export}.csv"
-            self.query_one(PromptLine).ask("export", _("write to"), str(Path.cwd() / name), self._export)
+    def _choice(self, name: str, about: str) -> ExportChoice:
+        async def write_file(path: Path, force: bool, progress: Progress) -> list[Path]:
+            found = self.found.patterns if self.found is not None else None
+            if name == "json":
+                data = tables.as_json(self.run_dir.name, found, self.slices)
+            else:
+                data = tables.as_csv(name, found, self.slices)
+            return [await asyncio.to_thread(write, path, data, force)]
+
+        file = "patterns.json" if name == "json" else f"patterns-{name}.csv"
+        return ExportChoice(name, about, file, write_file)
 
     def on_prompt_line_given(self, message: PromptLine.Given) -> None:
         """Do what was asked for; the line stays open where that failed."""
         line = self.query_one(PromptLine)
-        if message.purpose == "export":
-            path = Path(message.text.strip()).expanduser()
-            try:
-                check_free(path)
-            except NsmcTuiError as error:
-                line.note(error.message.replace(str(path), path.name), wrong=True)
-                return
-            self._write(self._export, path)
-        else:
-            size = int(message.text) if message.text.strip().isdecimal() else 0
-            if not LEAST <= size <= MOST:
-                line.note(_("of each kind: {least} to {most}").format(least=LEAST, most=MOST), wrong=True)
-                return
-            self._remember(size)
-            if size != self.wanted.each:
-                self.want(replace(self.wanted, each=size))
+        size = int(message.text) if message.text.strip().isdecimal() else 0
+        if not LEAST <= size <= MOST:
+            line.note(_("of each kind: {least} to {most}").format(least=LEAST, most=MOST), wrong=True)
+            return
+        self._remember(size)
+        if size != self.wanted.each:
+            self.want(replace(self.wanted, each=size))
         self.on_prompt_line_cancelled()
 
     def on_prompt_line_cancelled(self) -> None:
@@ -104,20 +102,6 @@ class PatternTyping(Base):
             save_setting(SETTING, size)
         except OSError as error:
             self.log.warning(f"the size of the sample could not be kept: {error}")
-
-    @work(exclusive=True, group="export")
-    async def _write(self, what: str, path: Path) -> None:
-        found = self.found.patterns if self.found is not None else None
-        if what == "json":
-            data = tables.as_json(self.run_dir.name, found, self.slices)
-        else:
-            data = tables.as_csv(what, found, self.slices)
-        try:
-            await asyncio.to_thread(write, path, data)
-        except NsmcTuiError as error:
-            self.nsmc.report(error)
-        else:
-            self.nsmc.say(_("written: {path}").format(path=path))
 
     def action_copy(self) -> None:
         """All tables to the clipboard of the terminal (OSC 52)."""

@@ -277,7 +277,6 @@ class ReviewScreen(
                 "tags": self.keep_tags,
                 "note": self.keep_note,
                 "relabel": self.write_relabelled,
-                "export": self.write_export,
             }
             keep = kept_by[purpose]
             if await keep(text):
