@@ -181,6 +181,8 @@ def test_watch_prints_lines_where_nothing_can_be_drawn(tmp_path: Path) -> None:
             encoding="utf-8",
         )
         child.expect_exact("1/100  loss 1.0000")
+        # Where the run is, though steps have a line every few seconds only.
+        child.expect_exact("50/100  loss 0.0200")
         child.kill(signal.SIGINT)
         child.expect(pexpect.EOF)
         assert "\x1b[?1049h" not in (child.before or "")

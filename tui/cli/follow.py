@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -19,8 +19,13 @@ POLL = 0.2
 STEP_LINE_INTERVAL = 5.0
 
 
-def events_until_end(run_dir: Path, offset: int = 0) -> Iterator[dict[str, Any]]:
-    """All events of a run from byte `offset` of its log to its end, waiting for those that are still to come."""
+def events_until_end(
+    run_dir: Path, offset: int = 0, caught_up: Callable[[], object] | None = None
+) -> Iterator[dict[str, Any]]:
+    """All events of a run from byte `offset` of its log to its end, waiting for those that are still to come.
+
+    `caught_up` is called once, when all is read of a run that goes on.
+    """
     tail = open_log(run_dir, offset)
     while True:
         # The state is read before the events: what a dead worker wrote last is not missed.
@@ -30,6 +35,9 @@ def events_until_end(run_dir: Path, offset: int = 0) -> Iterator[dict[str, Any]]
         if ended and not records and not tail.pending:
             return
         if not records:
+            if caught_up is not None and not tail.pending:
+                caught_up()
+                caught_up = None
             time.sleep(POLL)
 
 
@@ -44,6 +52,7 @@ class Lines:
     def __init__(self, step_interval: float = STEP_LINE_INTERVAL) -> None:
         self._phase: tuple[str, str] = ("", "")
         self._step_at = -step_interval
+        self._held: dict[str, Any] | None = None
         self._step_interval = step_interval
 
     def line(self, event: dict[str, Any]) -> str:
@@ -77,6 +86,12 @@ class Lines:
                 return _("failed: {message}").format(message=event.get("message"))
         return ""
 
+    def held(self) -> str:
+        """The line of the newest step where that was held back; empty when it was not."""
+        event, self._held = self._held, None
+        self._step_at = -self._step_interval
+        return "" if event is None else self._of_step(event)
+
     def _of_phase(self, event: dict[str, Any]) -> str:
         phase = (str(event.get("name", "")), str(event.get("split") or ""))
         if phase[0] == self._phase[0] and phase[1] in ("", self._phase[1]):
@@ -88,8 +103,9 @@ class Lines:
         now = time.monotonic()
         last = event.get("step") == event.get("max_steps")
         if now - self._step_at < self._step_interval and not last:
+            self._held = event
             return ""
-        self._step_at = now
+        self._step_at, self._held = now, None
         loss = event.get("loss")
         total = event.get("max_steps")
         parts = [
@@ -120,11 +136,15 @@ def follow(run_dir: Path, *, as_json: bool, stream: TextIO | None = None, offset
     """Show a run from byte `offset` of its log until it ends; returns how. Interrupting it leaves the run alone."""
     out = stream or sys.stdout
     lines = Lines()
-    for event in events_until_end(run_dir, offset):
+
+    def tell(text: str) -> None:
+        if text:
+            print(visible(text), file=out, flush=True)
+
+    # Whoever begins to follow a run sees where it is, not only where it was when its log began.
+    for event in events_until_end(run_dir, offset, None if as_json else lambda: tell(lines.held())):
         if as_json:
             print(json_text(event), file=sys.stdout, flush=True)
         else:
-            text = lines.line(event)
-            if text:
-                print(visible(text), file=out, flush=True)
+            tell(lines.line(event))
     return load_run(run_dir)

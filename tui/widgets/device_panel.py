@@ -112,6 +112,7 @@ class DevicePanel(Vertical):
     def on_resize(self) -> None:
         """As much history as there is room for."""
         self._tick()
+        self._draw()
 
     # -- the app's own look ------------------------------------------------------------------------------------
 
@@ -123,7 +124,9 @@ class DevicePanel(Vertical):
         self._seen = now if self._seen is None else self._seen
         before = self._source
         self._source = choose(self._run, self._worker, now - self._seen, time.time(), asked=self._asked)
-        if self._source is not before or self._source is not Source.APP:
+        # The age of another host's sample grows by itself.
+        ageing = self._source is Source.WORKER and self._run is not None and self._run.elsewhere
+        if self._source is not before or ageing:
             self._draw()
         if self._source is Source.APP and self._run is not None and not self._looking and now >= self._next:
             self._looking = True

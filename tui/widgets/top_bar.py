@@ -96,7 +96,8 @@ class TopBar(Widget):
                 left.append(sign_for(self.app, " › "), style="dim")
             left.append(visible(part), style="bold" if index == last else "dim")
         state = state_text(self.state, self.app) if self.state else Text()
-        machine = Text(self.machine, style="dim")
+        # Not the style of the whole text: what is put behind it would be dim as well.
+        machine = Text.assemble((self.machine, "dim"))
         right = machine + (Text("  ") if self.state and self.machine else Text()) + state
         if left.cell_len + right.cell_len + 2 > width:
             right = state
