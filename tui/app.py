@@ -125,6 +125,8 @@ class NsmcTuiApp(AlertingApp):
             self.action_new_run()
         self.set_interval(MACHINE_INTERVAL, self._read_machine)
         self.set_timer(MACHINE_FIRST, self._read_machine)
+        collecting.leave_full_ones_to_rest()
+        self.set_interval(MACHINE_INTERVAL, collecting.rest)
         self.call_after_refresh(self._started)
 
     @property
@@ -169,7 +171,7 @@ class NsmcTuiApp(AlertingApp):
 
     async def on_unmount(self) -> None:
         """End the inspector; runs are left alone."""
-        gc.enable()
+        collecting.as_usual()
         self._machine.close()
         if self._decisions is not None:
             self._decisions.close()

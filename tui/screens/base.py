@@ -14,6 +14,7 @@ from textual.widget import Widget
 from core.i18n import N_
 from core.text import visible
 from tui.keymap import key, localise
+from tui.painting import QuickCompositor, paint
 from tui.widgets.key_line import KeyLine
 from tui.widgets.top_bar import TopBar
 
@@ -38,6 +39,7 @@ class BaseScreen(Screen[None]):
     def __init__(self) -> None:
         super().__init__()
         self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (NARROW, "-medium"), (WIDE, "-wide")]
+        self._compositor = QuickCompositor()
         self.VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]
         localise(self)
 
@@ -55,6 +57,10 @@ class BaseScreen(Screen[None]):
     def compose_body(self) -> Iterable[Widget]:
         """The widgets between top line and footer."""
         return ()
+
+    def paint(self) -> None:
+        """Draw at once what a key brought about, in one picture."""
+        paint(self)
 
     def set_top(self, *crumbs: str, state: str = "") -> None:
         """Show where we are, and the run's state."""

@@ -225,7 +225,7 @@ class ReviewScreen(
         session = self.session
         if session is None or not len(session):
             return
-        self.query_one(ReviewList).refresh()
+        self.query_one(ReviewList).refresh_reviews(reviews)
         self.show_queue_line()
         if session.row is not None and session.review_id(session.row) in reviews:
             self.show_opinion()
@@ -248,6 +248,7 @@ class ReviewScreen(
             self.show_queue_line()
             self.place_moved()
             self.show_current()
+            self.paint()
 
     def action_step(self, step: int) -> None:
         """Go on, or back, by `step` reviews."""

@@ -24,6 +24,7 @@ from core.text import visible
 from tui.attention_maps import AttentionMaps
 from tui.heat_scale import scale_for, scale_of
 from tui.heat_view import BY_WORD, Heat, HeatChoice, heat_of, method_name, unit_tokens
+from tui.painting import paint
 from tui.widgets.heatmap import HeatMap
 from tui.widgets.prob_bar import class_names
 from tui.widgets.spread_line import SpreadLine
@@ -129,6 +130,7 @@ class AttentionPane(Container):
         self.choice = choice
         if self.inspection is not None:
             self._show_heat()
+            paint(self.screen)
 
     def redraw(self) -> None:
         """Draw all anew, for other colours."""
@@ -281,6 +283,7 @@ class AttentionPane(Container):
         tokens = frozenset(unit_tokens(self.inspection, self.heat.choice, message.row))
         self.asking = self.asking - tokens if tokens <= self.asking else self.asking | tokens
         self._show_heat()
+        paint(self.screen)
 
     def on_descendant_focus(self) -> None:
         """The focused map reads out its cursor, under a title in the accent colour."""

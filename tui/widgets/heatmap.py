@@ -6,6 +6,7 @@ Drawn line by line from steps computed once, so that 128 × 128 scrolls as fluid
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -22,9 +23,10 @@ from textual.strip import Strip
 from core.i18n import N_
 from core.text import clusters
 from tui.colour_depth import ascii_of
-from tui.heat_scale import HeatScale, colour, scale_of
+from tui.heat_scale import HeatScale, colour, per_cent, scale_of
 from tui.keymap import key, localise
-from tui.widgets.line_view import LineView
+from tui.painting import paint
+from tui.widgets.line_view import LineView, line_strip
 from tui.widgets.top_bar import fit
 from tui.widgets.virtual_size import set_virtual_size
 
@@ -99,12 +101,15 @@ class HeatMap(LineView, can_focus=True):
         self.pinned: float | None = None
         # Called where `Moved` is posted: a message's answer would often be a picture of its own, 1/60 s later.
         self.at_once: Callable[[], None] | None = None
-        self._steps: NDArray[np.int64] = np.zeros((0, 0), dtype=np.int64)
+        self._steps: list[list[int]] = []
+        self._steps_for: tuple[Any, ...] = ()
+        self._rows, self._columns = range(0), range(0)
         self._row_titles: list[str] = []
         self._column_titles: list[list[str]] = []
         self._title_width = 0
         self._tallest = 1
         self._scale: HeatScale | None = None
+        self._looks: list[Style] = []
         self._drawn: dict[int, Strip] = {}
         self._drawn_for: tuple[Any, ...] = ()
 
@@ -120,7 +125,7 @@ class HeatMap(LineView, can_focus=True):
             self.cursor = (0, 0)
             self.scroll_to(0, 0, animate=False, force=True)
         self.matrix, self.labels, self.message, self.asking = matrix, labels, "", asking
-        self._steps = np.zeros((0, 0), dtype=np.int64)
+        self._steps_for = ()
         if same:
             self._drawn.clear()
             self.refresh()
@@ -166,7 +171,7 @@ class HeatMap(LineView, can_focus=True):
     @property
     def _head(self) -> int:
         """Lines of column titles: one where lines are scarce."""
-        if self.scrollable_content_region.height < 14:
+        if self.room[1] < 14:
             return 1
         return self._tallest
 
@@ -204,11 +209,11 @@ class HeatMap(LineView, can_focus=True):
 
     @property
     def _columns_in_view(self) -> int:
-        return max(0, (self.scrollable_content_region.width - self._title_width) // CELL)
+        return max(0, (self.room[0] - self._title_width) // CELL)
 
     @property
     def _rows_in_view(self) -> int:
-        return max(0, self.scrollable_content_region.height - self._head)
+        return max(0, self.room[1] - self._head)
 
     # -- the cursor --------------------------------------------------------------------------------------------
 
@@ -237,6 +242,7 @@ class HeatMap(LineView, can_focus=True):
             self.refresh(Region(0, 0, width, self._head), *lines)
         if self.at_once is not None:
             self.at_once()
+        paint(self.screen)
         self.post_message(self.Moved())
 
     def action_mark(self) -> None:
@@ -282,31 +288,45 @@ class HeatMap(LineView, can_focus=True):
 
     # -- drawing -----------------------------------------------------------------------------------------------
 
-    def render_line(self, y: int) -> Strip:
-        """A line of column titles, or one row."""
-        width = self.scrollable_content_region.width
-        base = self.base_style
+    def begin_picture(self) -> None:
+        """Find out which cells are in view, and their steps."""
         if not self.labels:
-            return self._message_line(y, width, base)
-        scale = scale_of(self.app)
-        if scale is not self._scale or self._steps.shape != self.matrix.shape:
-            self._scale = scale
-            self._steps = scale.steps(self.matrix, self.top)
-            self._drawn.clear()
-        state = (width, self._first_column, base, self.has_focus)
+            return
+        scale, base, first, (width, _height) = scale_of(self.app), self.base_style, self._first_column, self.room
+        state = (width, first, base, self.has_focus, scale)
         if state != self._drawn_for:
             self._drawn.clear()
             self._drawn_for = state
-        if y < self._head:
-            return self._heads(y).apply_style(base).adjust_cell_length(width, base)
-        row = y - self._head + self.scroll_offset.y
-        if row >= len(self.labels):
+            self._scale, self._looks = scale, [base + style for style in scale.styles]
+        count, top = len(self.labels), self.scroll_offset.y
+        self._columns = range(first, min(count, first + self._columns_in_view))
+        self._rows = range(top, min(count, top + self._rows_in_view))
+        wanted = (self._rows, self._columns, scale, self.top)
+        if wanted != self._steps_for:
+            if wanted[1:] != self._steps_for[1:]:
+                self._drawn.clear()
+            self._steps_for = wanted
+            cells = self.matrix[self._rows.start : self._rows.stop, first : self._columns.stop]
+            self._steps = scale.steps(cells, self.top).tolist()
+
+    def render_line(self, y: int) -> Strip:
+        """A line of column titles, or one row."""
+        base, (width, _height) = self.base_style, self.room
+        if not self.labels:
+            return self._message_line(y, width, base)
+        if self._shared is None:
+            self.begin_picture()
+        head = self._head
+        if y < head:
+            return line_strip(self._heads(y), base, width)
+        row = y - head + self._rows.start
+        if row not in self._rows:
             return Strip.blank(width, base)
         if row == self.cursor[0]:
-            return self._row(row).apply_style(base).adjust_cell_length(width, base)
+            return self._row(row, width, base)
         strip = self._drawn.get(row)
         if strip is None:
-            strip = self._drawn[row] = self._row(row).apply_style(base).adjust_cell_length(width, base)
+            strip = self._drawn[row] = self._row(row, width, base)
         return strip
 
     def _message_line(self, y: int, width: int, base: Style) -> Strip:
@@ -316,21 +336,17 @@ class HeatMap(LineView, can_focus=True):
         style = Style(color=colour(self.app, "secondary"))
         return Strip([Segment(text, style)]).apply_style(base).adjust_cell_length(width, base)
 
-    def _in_view(self) -> range:
-        first = self._first_column
-        return range(first, min(len(self.labels), first + self._columns_in_view))
-
     def _title_style(self, here: bool) -> Style:
         if not here:
             return Style(color=colour(self.app, "secondary"))
         tone = colour(self.app, "accent") if self.has_focus else colour(self.app, "foreground")
         return Style(color=tone, bold=True)
 
-    def _heads(self, y: int) -> Strip:
+    def _heads(self, y: int) -> list[Segment]:
         corner = "" if y < self._head - 1 else ("v > " if ascii_of(self.app) else "↓ → ")
         width = self._title_width
         quiet, bright = self._title_style(False), self._title_style(True)
-        columns, here = self._in_view(), self.cursor[1]
+        columns, here = self._columns, self.cursor[1]
         titles = [self._column_titles[column][y] for column in columns]
         segments = [Segment(" " * max(0, width - len(corner)) + corner[:width], quiet)]
         if here in columns:
@@ -339,49 +355,42 @@ class HeatMap(LineView, can_focus=True):
             segments += [Segment(before, quiet), Segment(titles[place], bright), Segment(after, quiet)]
         else:
             segments.append(Segment("".join(titles), quiet))
-        return Strip(segments)
+        return segments
 
-    def _row(self, row: int) -> Strip:
-        scale = scale_of(self.app)
+    def _row(self, row: int, width: int, base: Style) -> Strip:
+        scale, looks = self._scale, self._looks
+        assert scale is not None
         title = self._row_titles[row]
         mark = ("*" if ascii_of(self.app) else "●") if row in self.asking else ""
         title += " " * (self._title_width - cell_len(title) - len(mark)) + mark
-        segments = [Segment(title, self._title_style(row == self.cursor[0]))]
-        columns = self._in_view()
-        steps = self._steps[row, columns.start : columns.stop]
+        segments = [Segment(title, base + self._title_style(row == self.cursor[0]))]
+        columns = self._columns
+        steps = self._steps[row - self._rows.start]
         if self.digits:
             values = self.matrix[row, columns.start : columns.stop]
             segments += [
-                Segment(per_cent(value), scale.styles[step])
-                for value, step in zip(values.tolist(), steps.tolist(), strict=True)
+                Segment(per_cent(value), looks[step]) for value, step in zip(values.tolist(), steps, strict=True)
             ]
         else:
             # Runs of one step are one segment: what goes over the line is a fraction of the cells.
-            ends = np.append(np.flatnonzero(np.diff(steps)) + 1, len(steps))
-            start = 0
-            for end in ends.tolist():
-                if end > start:
-                    step = int(steps[start])
-                    segments.append(Segment(_cell(scale.shade(step)) * (end - start), scale.styles[step]))
-                start = end
-        strip = Strip(segments)
+            segments += [
+                Segment(_cell(scale.shade(step)) * len(list(run)), looks[step]) for step, run in groupby(steps)
+            ]
+        used = self._title_width + CELL * len(steps)
+        if used < width:
+            segments.append(Segment(" " * (width - used), base))
+        strip = Strip(segments, max(used, width))
         if row == self.cursor[0] and self.cursor[1] in columns:
-            strip = self._with_cursor(strip, self.cursor[1] - columns.start, int(steps[self.cursor[1] - columns.start]))
+            strip = self._with_cursor(strip, self.cursor[1] - columns.start, steps[self.cursor[1] - columns.start])
         return strip
 
     def _with_cursor(self, strip: Strip, place: int, step: int) -> Strip:
         """The cell under the cursor in brackets: they leave its colour to be seen, and need none themselves."""
-        scale = scale_of(self.app)
         start = self._title_width + CELL * place
-        style = scale.styles[step] + Style(bold=True, reverse=scale.shaded and self.has_focus)
+        reverse = self._scale is not None and self._scale.shaded and self.has_focus
+        style = self._looks[step] + Style(bold=True, reverse=reverse)
         marked = Strip([Segment("[]", style)])
         return Strip.join([strip.crop(0, start), marked, strip.crop(start + CELL)])
-
-
-def per_cent(value: float) -> str:
-    """`value` (0 to 1) as a cell of two digits: `7` is 7 per cent, nothing is less than a half, `1.` is all."""
-    number = round(100 * value) if np.isfinite(value) else 0
-    return "  " if number <= 0 else f"{number:2d}" if number < 100 else "1."
 
 
 def _cell(shade: str) -> str:

@@ -6,11 +6,11 @@ from rich.cells import cell_len
 from rich.style import Style
 from rich.text import Text
 from textual.reactive import reactive
-from textual.widget import Widget
 
 from core.i18n import gettext as _
 from tui.colour_depth import ascii_of
 from tui.heat_scale import colour
+from tui.widgets.line_view import TextLines
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 
@@ -20,7 +20,7 @@ def class_names() -> tuple[str, str]:
     return _("negative"), _("positive")
 
 
-class ProbBar(Widget):
+class ProbBar(TextLines):
     """Two lines: class, bar from 0 to 1 with a mark at the threshold, number, and which one is true and predicted."""
 
     DEFAULT_CSS = """

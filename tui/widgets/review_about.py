@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.text import Text
-from textual.widget import Widget
 
 from core.i18n import gettext as _
 from core.review_log import Opinion, verdict_name
 from core.slices import Slice, slices_of
 from core.text import visible
 from tui.heat_scale import colour
+from tui.widgets.line_view import TextLines
 
 
-class ReviewAbout(Widget):
+class ReviewAbout(TextLines):
     """One thing a line, or all in one line where there is only one. Of a fixed height: another review moves nothing."""
 
+    wraps = True
     DEFAULT_CSS = """
     ReviewAbout { height: 4; }
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -24,7 +25,7 @@ from tui.heat_scale import colour
 from tui.keymap import key, localise
 from tui.review_session import ReviewSession
 from tui.signs import sign_for
-from tui.widgets.line_view import LineView
+from tui.widgets.line_view import LineView, line_strip
 from tui.widgets.top_bar import fit
 from tui.widgets.virtual_size import set_virtual_size
 
@@ -138,6 +139,16 @@ class ReviewList(LineView, can_focus=True):
         self._scroll_to_cursor()
         self.refresh()
 
+    def refresh_reviews(self, reviews: Collection[str]) -> None:
+        """Draw the lines of these reviews anew, where they are in view."""
+        session, top = self._session, self.scroll_offset.y
+        if session is None or len(reviews) > 1:
+            self.refresh()
+            return
+        for position in range(top, min(len(session), top + self.scrollable_content_region.height)):
+            if session.review_id(int(session.queue[position])) in reviews:
+                self.refresh_line(position)
+
     def on_resize(self, event: events.Resize) -> None:
         """Fit the lines to the new width."""
         count = len(self._session) if self._session is not None else 0
@@ -246,4 +257,4 @@ class ReviewList(LineView, can_focus=True):
         room = max(0, width - widths.before_text)
         text = fit(visible(session.document(row)[: room * CODE_POINTS_A_CELL]), room)
         segments.append(Segment(text))
-        return Strip(segments).apply_style(base).adjust_cell_length(width, base)
+        return line_strip(segments, base, width)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from rich.text import Text
-from textual.widget import Widget
+
+from tui.widgets.line_view import TextLines
 
 
-class SpreadLine(Widget):
+class SpreadLine(TextLines):
     """Two texts on one line; the left one is cut (with an ellipsis) where both do not fit."""
 
     DEFAULT_CSS = """

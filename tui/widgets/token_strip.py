@@ -15,10 +15,11 @@ from textual.strip import Strip
 from core.text import clusters
 from tui.heat_scale import HeatScale, colour, scale_for, scale_of
 from tui.heat_view import Heat
-from tui.widgets.line_view import LineView
+from tui.widgets.line_view import LineView, line_strip
 from tui.widgets.virtual_size import set_virtual_size
 
 CHIP = -1
+NO_STYLE, ADDED, HOTTEST = Style(), Style(italic=True), Style(bold=True, underline=True)
 
 
 class Cell(NamedTuple):
@@ -88,6 +89,9 @@ class TokenStrip(LineView):
         self.heat: Heat | None = None
         self.top: float | None = None
         self._cut: int | None = None
+        self._weights: list[float] = []
+        self._end = 0.0
+        self._scale_in_picture: HeatScale | None = None
         self._cells: list[Cell] = []
         self._lines: list[list[Cell]] = []
 
@@ -105,6 +109,8 @@ class TokenStrip(LineView):
         """
         chips = self.heat is not None and bool(self.heat.added)
         self.heat, self._cut, self.top = heat, cut, top
+        self._weights = heat.characters.tolist() if heat is not None else []
+        self._end = 0.0 if heat is None else heat.top if top is None else top
         if chips or (heat is not None and heat.added):
             self._layout_lines()
         else:
@@ -133,8 +139,15 @@ class TokenStrip(LineView):
         self.can_focus = total > self.scrollable_content_region.height
         self.refresh()
 
+    def begin_picture(self) -> None:
+        """One scale for all lines."""
+        self._scale_in_picture = None
+        self._scale_in_picture = self._scale
+
     @property
     def _scale(self) -> HeatScale:
+        if self._shared is not None and self._scale_in_picture is not None:
+            return self._scale_in_picture
         return scale_of(self.app) if self.heat is None else scale_for(self.app, self.heat)
 
     @property
@@ -153,50 +166,51 @@ class TokenStrip(LineView):
         """One line of text, or of shades below one."""
         base = self.base_style
         number, below = divmod(y + self.scroll_offset.y, self._pitch)
-        width = self.scrollable_content_region.width
+        width, _height = self.room
         if number >= len(self._lines):
             return Strip.blank(width, base)
         parts = self._shades(self._lines[number]) if below else self._letters(self._lines[number])
-        return Strip(list(_merge(parts))).apply_style(base).adjust_cell_length(width, base)
+        return line_strip(_merge(parts), base, width)
 
     def _steps(self, line: list[Cell]) -> list[int | None]:
         """The step of each cell; None without heat or beyond the window."""
         heat = self.heat
         if heat is None or heat.pending:
             return [None] * len(line)
+        step_of, end = self._scale.step, self._end
         values = [self._weight(heat, cell) for cell in line]
-        top = heat.top if self.top is None else self.top
-        steps = self._scale.steps([value or 0.0 for value in values], top)
-        return [None if value is None else int(step) for value, step in zip(values, steps, strict=True)]
+        return [None if value is None else step_of(value, end) for value in values]
 
     def _weight(self, heat: Heat, cell: Cell) -> float | None:
         if cell.start == CHIP:
             return None if cell.end == CHIP else heat.added[cell.end][1]
         if self._cut is not None and cell.start >= self._cut:
             return None
-        return max(heat.characters[cell.start : cell.end].tolist(), key=abs, default=0.0)
+        return max(self._weights[cell.start : cell.end], key=abs, default=0.0)
 
     def _letters(self, line: list[Cell]) -> Iterator[tuple[str, Style]]:
         scale = self._scale
         grey = Style(color=colour(self.app, "secondary"), dim=True)
         hottest = self.heat.hottest if self.heat is not None else ()
+        hot = frozenset(place for start, end in hottest for place in range(start, end))
+        heated = not scale.shaded
         for cell, step in zip(line, self._steps(line), strict=True):
-            style = Style()
+            style = NO_STYLE
             if self._cut is not None and cell.start >= self._cut:
                 style = grey
-            elif step is not None and step != scale.zero and not scale.shaded:
+            elif heated and step is not None and step != scale.zero:
                 style = scale.styles[step]
             if cell.start == CHIP:
-                style += Style(italic=True)
-            elif any(start <= cell.start < end for start, end in hottest):
-                style += Style(bold=True, underline=True)
+                style += ADDED
+            elif cell.start in hot:
+                style += HOTTEST
             yield cell.display, style
 
     def _shades(self, line: list[Cell]) -> Iterator[tuple[str, Style]]:
         scale = self._scale
         for cell, step in zip(line, self._steps(line), strict=True):
             if step is None or (cell.start != CHIP and cell.display.isspace()):
-                yield " " * cell.width, Style()
+                yield " " * cell.width, NO_STYLE
             else:
                 yield scale.shade(step) * cell.width, scale.styles[step]
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 from rich.cells import cell_len
-from rich.text import Text
-from textual.widget import Widget
+from rich.segment import Segment
+from rich.style import Style
 
 from tui.colour_depth import ascii_of
 from tui.heat_scale import colour, scale_for
 from tui.heat_view import Heat
+from tui.widgets.line_view import TextLines
 from tui.widgets.top_bar import fit
 
 LABEL = 14
+ITALIC = Style(italic=True)
 
 
-class WordBars(Widget):
+class WordBars(TextLines):
     """As many of the units with the highest weights as there are lines: name, weight with its sign, bar."""
 
     DEFAULT_CSS = """
@@ -31,27 +33,31 @@ class WordBars(Widget):
         self._heat = heat
         self.refresh()
 
-    def render(self) -> Text:
+    def segments(self, width: int, height: int) -> list[list[Segment]]:
         """One line a unit, the hottest first, whatever the sign."""
-        text = Text(no_wrap=True)
         heat = self._heat
         if heat is None or heat.pending or not len(heat.units):
-            return text
-        order = np.argsort(-np.abs(heat.row), kind="stable")[: self.size.height]
-        top = float(np.abs(heat.row).max()) or 1.0
-        scale, quiet = scale_for(self.app, heat), colour(self.app, "secondary")
+            return []
+        weights = np.abs(heat.row)
+        order = np.argsort(-weights, kind="stable")[:height].tolist()
+        top = float(weights.max()) or 1.0
+        scale, quiet = scale_for(self.app, heat), Style(color=colour(self.app, "secondary"))
         signed = heat.choice.signed
         block = "#" if ascii_of(self.app) else "█"
-        room = max(1, self.size.width - LABEL - (9 if signed else 8))
+        room = max(1, width - LABEL - (9 if signed else 8))
+        last = len(scale.styles) - 1
+        lines = []
         for index in order:
-            unit, weight = heat.units[int(index)], float(heat.row[index])
+            unit, weight = heat.units[index], float(heat.row[index])
             label = fit(unit.label, LABEL)
-            text.append(label + " " * (LABEL - cell_len(label)), "italic" if unit.special else "")
-            text.append(f" {weight_text(weight, signed)} ", quiet)
-            last = len(scale.styles) - 1 if weight >= 0 else 0
-            text.append(block * round(room * abs(weight) / top) + "\n", scale.tone(last))
-        text.rstrip()
-        return text
+            lines.append(
+                [
+                    Segment(label + " " * (LABEL - cell_len(label)), ITALIC if unit.special else None),
+                    Segment(f" {weight_text(weight, signed)} ", quiet),
+                    Segment(block * round(room * abs(weight) / top), scale.tone(last if weight >= 0 else 0)),
+                ]
+            )
+        return lines
 
 
 def weight_text(weight: float, signed: bool) -> str:
