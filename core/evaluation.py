@@ -71,6 +71,7 @@ def evaluate(
     from core.batches import TokenTable
     from core.decision import Decision, best_on
     from core.first_token import keep_first
+    from core.label_order import is_reversed, turn_round
     from core.predicting import predict
     from core.predictions import column_array
     from core.training_data import lengths, tokenize
@@ -92,6 +93,7 @@ def evaluate(
         )
     named = ModelConfig(name=str(directory))
     architecture = models.load_config(named)
+    classes = _classes(directory)
     tokenizer = models.load_tokenizer(named)
     model, fresh = models.build_model(named, architecture)
     if fresh:
@@ -101,6 +103,8 @@ def evaluate(
             ),
             _("Train it first: `nsmc-tui train --model {path}`.").format(path=directory),
         )
+    if is_reversed(classes):
+        turn_round(model)
     splits = data_module.load_splits(settings, report)
     reviews = splits[split]
     if len(reviews) == 0:
@@ -151,6 +155,21 @@ def evaluate(
         "samples_per_second": len(reviews) / max(seconds, 1e-9),
         "predictions": str(written) if written else None,
     }
+
+
+def _classes(directory: Path) -> dict[int, str]:
+    """The classes of the model in `directory` by number. Raises ModelError unless there are two."""
+    from transformers import AutoConfig
+
+    names: dict[int, str] = AutoConfig.from_pretrained(directory, local_files_only=True).id2label
+    if len(names) != 2:
+        raise ModelError(
+            _("{path} tells {n} classes apart; reviews are negative or positive").format(path=directory, n=len(names)),
+            _("`nsmc-tui attention {path} --text …` shows what it says of a text; training gives it two.").format(
+                path=directory
+            ),
+        )
+    return names
 
 
 def _work(request: dict[str, Any]) -> dict[str, Any]:

@@ -39,18 +39,21 @@ def is_disk_full(error: BaseException, folder: Path | None = None) -> bool:
     return writing and folder is not None and shutil.disk_usage(folder).free < 1024 * 1024
 
 
-def explain(error: BaseException, batch_size: int | None = None) -> NsmcTuiError:
-    """The error of our own tree that `error` stands for, its cause kept."""
+def explain(error: BaseException, batch_size: int | None = None, unknown: str = "") -> NsmcTuiError:
+    """The error of our own tree that `error` stands for, its cause kept.
+
+    `unknown` is the hint for one that nothing is known of; left out, the way to the run's log.
+    """
     if isinstance(error, NsmcTuiError):
         return error
     text = str(error).strip()
     first = text.splitlines()[0] if text else type(error).__name__
-    known = _known(error, text, first, batch_size)
+    known = _known(error, text, first, batch_size, unknown)
     known.__cause__ = error
     return known
 
 
-def _known(error: BaseException, text: str, first: str, batch_size: int | None) -> NsmcTuiError:
+def _known(error: BaseException, text: str, first: str, batch_size: int | None, unknown: str) -> NsmcTuiError:
     if type(error).__name__ == "OutOfMemoryError" or _mentions(
         text, "out of memory", "can't allocate memory", "cannot allocate memory"
     ):
@@ -96,5 +99,5 @@ def _known(error: BaseException, text: str, first: str, batch_size: int | None) 
         )
     return TrainingError(
         f"{type(error).__name__}: {first}" if text else type(error).__name__,
-        _("worker.log in the run's directory has the whole traceback."),
+        unknown or _("worker.log in the run's directory has the whole traceback."),
     )

@@ -122,7 +122,8 @@ class Server:
                     OutOfMemoryError(_("The GPU has no room for the model and this text."), _("Use the device cpu.")),
                 )
             else:
-                self._refuse(number, explain(error))
+                hint = _("The model's code cannot take this text, perhaps because of its length; others can be asked.")
+                self._refuse(number, explain(error, unknown=hint))
         else:
             self._write({"id": number, "ok": True, **answer.header}, answer.arrays)
 

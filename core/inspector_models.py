@@ -269,8 +269,10 @@ def load(path: str, device: str | None = None) -> LoadedModel:
     import inspect as signatures
 
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+    from core.label_order import is_reversed, turn_round
     from core.tokenization import window
 
     stamp = protocol.fingerprint(path)
@@ -286,7 +288,16 @@ def load(path: str, device: str | None = None) -> LoadedModel:
             trust_remote_code=False,
             output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, RuntimeError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        ImportError,
+        RuntimeError,
+        SafetensorError,
+    ) as error:
         log.exception("loading %s", path)
         missing = not Path(path).exists()
         raise ModelError(
@@ -299,6 +310,11 @@ def load(path: str, device: str | None = None) -> LoadedModel:
     model.eval().requires_grad_(False)
     chosen = _place(model, device)
     notes = []
+    names = model.config.id2label
+    if is_reversed(names):
+        turn_round(model)
+        model.config.id2label = {0: names[1], 1: names[0]}
+        notes.append(_("The model counts {name} as class 0; here negative comes first.").format(name=names[0]))
     if report["missing_keys"]:
         notes.append(
             _("Weights are missing from the model and were made up: {names}. Its probabilities mean nothing.").format(

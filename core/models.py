@@ -216,6 +216,7 @@ def _loading(name: str, what: str, load: Callable[[], Any]) -> Any:
         RepositoryNotFoundError,
         RevisionNotFoundError,
     )
+    from safetensors import SafetensorError
 
     hint = _("Give a directory with config.json, tokenizer and weights, or a model's name on the Hub.")
     try:
@@ -228,7 +229,7 @@ def _loading(name: str, what: str, load: Callable[[], Any]) -> Any:
         raise ModelError(_("no model {name} on the Hub").format(name=name), hint) from error
     except (OfflineModeIsEnabled, LocalEntryNotFoundError, HfHubHTTPError, ConnectionError, TimeoutError) as error:
         raise _offline(name) from error
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         text = str(error)
         if "couldn't connect" in text or "offline mode" in text.lower() or "huggingface.co" in text:
             if "not a local folder" in text and "valid model identifier" in text:
@@ -362,7 +363,9 @@ def build_model(model: ModelConfig, config: PretrainedConfig) -> tuple[torch.nn.
             **_local(name),
         ),
     )
-    missing = [*info.get("missing_keys", ()), *(str(key) for key in info.get("mismatched_keys", ()))]
+    # A mismatched one comes with both sizes.
+    mismatched = [key if isinstance(key, str) else str(key[0]) for key in info.get("mismatched_keys", ())]
+    missing = [*info.get("missing_keys", ()), *mismatched]
     return built, missing
 
 
