@@ -140,20 +140,16 @@ class Nvml:
 
     def _temperature(self, handle: Any) -> int | None:
         # The first is to be removed with CUDA 14, the second is not in older packages and drivers.
-        for name in ("nvmlDeviceGetTemperature", "nvmlDeviceGetTemperatureV"):
-            call = getattr(self._nvml, name, None)
-            degrees = None if call is None else self._try(call, handle, self._nvml.NVML_TEMPERATURE_GPU)
-            if degrees is not None:
-                return int(degrees)
-        return None
+        names = ("nvmlDeviceGetTemperature", "nvmlDeviceGetTemperatureV")
+        degrees = self._first(names, handle, self._nvml.NVML_TEMPERATURE_GPU)
+        return None if degrees is None else int(degrees)
 
     def _processes(self, handle: Any) -> tuple[GpuProcess, ...] | None:
         """The processes that compute on a GPU; None when the driver does not tell."""
-        # Drivers before 510 have the second version only. The call without a version raises for those what is no
-        # NVMLError.
-        told = self._try(self._nvml.nvmlDeviceGetComputeRunningProcesses_v3, handle)
-        if told is None:
-            told = self._try(self._nvml.nvmlDeviceGetComputeRunningProcesses_v2, handle)
+        # Drivers before 510 have the second version only, which not every package knows. The call without a version
+        # raises for those what is no NVMLError.
+        names = ("nvmlDeviceGetComputeRunningProcesses_v3", "nvmlDeviceGetComputeRunningProcesses_v2")
+        told = self._first(names, handle)
         if told is None:
             return None
         return tuple(GpuProcess(int(one.pid), self._user(int(one.pid)), _size(one.usedGpuMemory)) for one in told)
@@ -187,6 +183,15 @@ class Nvml:
         if user:
             self._users[pid] = user
         return user
+
+    def _first(self, names: tuple[str, ...], *args: Any) -> Any:
+        """What the first of these calls answers that package and driver have; None for none."""
+        for name in names:
+            call = getattr(self._nvml, name, None)
+            found = None if call is None else self._try(call, *args)
+            if found is not None:
+                return found
+        return None
 
     def _try(self, call: Callable[..., Any], *args: Any) -> Any:
         try:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pynvml
 import pytest
 
 from core.device import NOT_KNOWN, Nvml, visible_gpus
@@ -93,13 +94,17 @@ def test_without_a_driver_there_are_no_gpus() -> None:
         nvml.close()
 
 
-def test_older_and_later_drivers_lack_a_function() -> None:
+def test_older_and_later_drivers_lack_a_function(monkeypatch: pytest.MonkeyPatch) -> None:
     old = frozenset({"nvmlDeviceGetComputeRunningProcesses_v3", "nvmlDeviceGetMigMode", "nvmlDeviceGetTemperatureV"})
     for missing in (old, frozenset({"nvmlDeviceGetTemperature", "nvmlSystemGetDriverVersion"})):
         with installed(FakeGpu(processes=[process(os.getpid(), None)]), missing=missing):
             (sample,) = Nvml().sample()
         assert [(one.pid, one.memory) for one in sample.processes] == [(os.getpid(), None)]
         assert (sample.temperature, sample.hidden) == (61, False)
+    # A package that does not know the second version, on a driver that does not tell this user.
+    monkeypatch.delattr(pynvml, "nvmlDeviceGetComputeRunningProcesses_v2")
+    with installed(FakeGpu(processes=NoPermissionError())):
+        assert Nvml().sample()[0].hidden
     both = frozenset(f"nvmlDeviceGetComputeRunningProcesses_v{version}" for version in (2, 3))
     with installed(FakeGpu(name=b"\xff\xfe"), missing=both):
         (sample,) = Nvml().sample()
