@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from core import checkpoints, config_file, environment, outcome, torchrun
 from core.config import RunConfig
 from core.dynamics import Keeper
-from core.errors import NsmcTuiError
+from core.errors import NsmcTuiError, ResumeError
 from core.failures import explain
 from core.i18n import gettext as _
 from core.launch import LOG_FILE
@@ -112,9 +112,22 @@ class Worker:
             self.recorder.alert(
                 "warning", "resume", _("there is no whole checkpoint: the run starts again from its first step")
             )
-        if self.ranks.head:
-            checkpoints.tidy(self.run_dir, self.resumed_step)
         return chosen
+
+    def _settle(self) -> None:
+        """Make sure that all ranks go on from the same checkpoint, and make room behind it. Collective."""
+        (first,) = self.ranks.agree((float(self.resumed_step),))
+        if first != self.resumed_step:
+            raise ResumeError(
+                _(
+                    "the processes found different checkpoints: rank 0 one of step {first}, rank {rank} of {step}"
+                ).format(first=int(first), rank=self.ranks.rank, step=self.resumed_step),
+                _("All machines have to see the same files in the run's directory; --from names a step."),
+            )
+        # Not before all have looked: half of a deleted checkpoint looks like one that lacks state.
+        self.ranks.wait()
+        if self.resume is not None and self.ranks.head:
+            checkpoints.tidy(self.run_dir, self.resumed_step)
 
     def _announce(self, checkpoint: checkpoints.Checkpoint | None) -> None:
         path = self.run_dir / "environment.json"
@@ -168,6 +181,7 @@ class Worker:
         memory = MemoryFigures("init")
         try:
             trainer, prepared, monitor = self._build()
+            self._settle()
             self.orders.share()
             if self.orders.stop:
                 raise StoppedEarly

@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 import pytest
 
-from core import config_file, control
+from core import checkpoints, config_file, control
 from core.launch import create_run, start_worker
 from core.predictions import Predictions
 from core.runs import FINAL_STATES, load_run, read_status
@@ -221,12 +221,15 @@ def test_nothing_lives_on_without_its_supervisor(long_run: Path) -> None:
     wait_until(lambda: load_run(long_run).state == "crashed", "the crash to show")
 
 
-def test_a_killed_rank_ends_the_run_by_its_name_and_the_run_resumes(home: Path, tmp_path: Path) -> None:
-    run_dir = make(tmp_path, 2, train={"num_train_epochs": 2, "save_strategy": "steps", "save_steps": 10})
+def test_a_killed_rank_ends_the_run_by_its_name_and_the_run_resumes_from_what_is_whole(
+    home: Path, tmp_path: Path, alike: tuple[Path, Path]
+) -> None:
+    """Its newest checkpoint is cut off as well: both processes have to pass over it, or they would learn apart."""
+    run_dir = make(tmp_path, 2, train={"save_strategy": "steps", "save_steps": 10})
     running = _running(run_dir)
     next(running)
     try:
-        wait_until(lambda: events(run_dir, "checkpoint"), "a checkpoint")
+        wait_until(lambda: len(events(run_dir, "checkpoint")) >= 2, "two checkpoints")
         rank = ranks_of(load_run(run_dir).pid or 0)[1]
         rank.kill()
         assert wait_for_end(run_dir) == "failed"
@@ -239,18 +242,26 @@ def test_a_killed_rank_ends_the_run_by_its_name_and_the_run_resumes(home: Path, 
         assert "Signal 9 (SIGKILL)" in Path(failed["log"]).read_text()
     finally:
         running.close()
-    reached = max(event["step"] for event in events(run_dir, "checkpoint"))
+    # The kill itself may have cut one short.
+    *_, before, newest = [found for found in checkpoints.list_checkpoints(run_dir, deep=True) if found.whole]
+    optimizer = newest.path / "optimizer.pt"
+    os.truncate(optimizer, optimizer.stat().st_size * 2 // 3)
     first_life = len(events(run_dir))
     start_worker(run_dir, "--resume")
     assert wait_for_end(run_dir) == "finished"
     again = events(run_dir)[first_life:]
     (started,) = [event for event in again if event["type"] == "run_started"]
-    assert started["resumed_from"] == reached
+    assert started["resumed_from"] == before.step
+    assert any(newest.path.name in event["message"] for event in again if event.get("code") == "checkpoint")
     steps = [event["step"] for event in again if event["type"] == "step"]
     assert steps == sorted(set(steps))
-    assert steps[0] > reached
+    assert before.step < steps[0] <= newest.step
     assert load_run(run_dir).step == load_run(run_dir).max_steps
     assert not list((run_dir / "failures").glob("*"))
+    # A process that had gone on from elsewhere would have taken other reviews with other random numbers.
+    whole, parts = results(alike[1]), results(run_dir)
+    for name in ("train_loss", "test_loss", "test_accuracy"):
+        assert parts[name] == pytest.approx(whole[name], rel=1e-4), name
 
 
 # -- several machines: here two on one ---------------------------------------------------------------------------
