@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import re
+import weakref
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -70,32 +71,48 @@ class MemoryFigures:
 
     `<stage>_mem_cpu_alloc_delta` and `_gpu_alloc_delta` are what the stage left allocated, `_peaked_delta` what
     it used above that in between; bytes. Without a GPU there are no `gpu` keys. transformers' own tracker keeps
-    a core busy for the CPU's peak; the kernel knows it anyway.
+    a core busy for the CPU's peak; the kernel knows it anyway. A stage may lie within another, as an evaluation does
+    in training: the outer one's peak counts what came before and within it.
     """
 
     def __init__(self, stage: str) -> None:
         self.stage = stage
         self._cuda = _cuda()
+        for outer in _stages:
+            outer._note_peaks()
         _reset_peak()
-        self._rss = _process_memory("VmRSS")
-        self._allocated = 0
+        self._rss = self._peak = _process_memory("VmRSS")
+        self._allocated = self._gpu_peak = 0
         if self._cuda is not None:
             self._cuda.reset_peak_memory_stats()
             self._allocated = int(self._cuda.memory_allocated())
+        _stages.add(self)
+
+    def _note_peaks(self) -> None:
+        """Keep the peaks so far: whoever begins a stage has them counted anew."""
+        self._peak = max(self._peak, _process_memory("VmHWM"))
+        cuda = self._cuda or _cuda()
+        if cuda is not None:
+            self._gpu_peak = max(self._gpu_peak, int(cuda.max_memory_allocated()))
 
     def figures(self) -> dict[str, int]:
         """The figures from the stage's begin until now."""
-        rss, peak = _process_memory("VmRSS"), _process_memory("VmHWM")
+        self._note_peaks()
+        rss = _process_memory("VmRSS")
         found = {
             f"{self.stage}_mem_cpu_alloc_delta": rss - self._rss,
-            f"{self.stage}_mem_cpu_peaked_delta": max(0, peak - max(rss, self._rss)),
+            f"{self.stage}_mem_cpu_peaked_delta": max(0, self._peak - max(rss, self._rss)),
         }
         cuda = self._cuda or _cuda()
         if cuda is not None:
-            allocated, gpu_peak = int(cuda.memory_allocated()), int(cuda.max_memory_allocated())
+            allocated = int(cuda.memory_allocated())
             found[f"{self.stage}_mem_gpu_alloc_delta"] = allocated - self._allocated
-            found[f"{self.stage}_mem_gpu_peaked_delta"] = max(0, gpu_peak - allocated)
+            found[f"{self.stage}_mem_gpu_peaked_delta"] = max(0, self._gpu_peak - max(allocated, self._allocated))
         return found
+
+
+# Stages that somebody may still ask for their figures.
+_stages: weakref.WeakSet[MemoryFigures] = weakref.WeakSet()
 
 
 def _cuda() -> Any:
