@@ -24,7 +24,8 @@ def build(config: RunConfig) -> dict[str, Any]:
         TrainingArguments,  # noqa: F401
     )
 
-    from core.models import PRESETS, VOCAB_SIZE
+    from core.models import PRESETS
+    from core.preset_tokenizer import VOCAB_SIZE
 
     imported = time.time()
     preset = PRESETS[config.model.preset or "tiny"]

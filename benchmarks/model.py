@@ -32,11 +32,11 @@ def make(request: dict[str, Any]) -> dict[str, Any]:
     import torch
     from transformers import AutoConfig, AutoModelForSequenceClassification, set_seed
 
-    from core import data, models
+    from core import data, models, preset_tokenizer
 
     config = RunConfig.model_validate(request["config"])
     splits = data.load_splits(config.data)
-    tokenizer = models.preset_tokenizer(splits.train, splits.fingerprint)
+    tokenizer = preset_tokenizer.preset_tokenizer(splits.train, splits.fingerprint)
     name = request["model"]
     if name in PRESETS:
         architecture = models.preset_config(name, tokenizer, {})

@@ -6,40 +6,23 @@ Heavy: torch and transformers are imported inside.
 from __future__ import annotations
 
 import functools
-import hashlib
-import sys
-import unicodedata
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.config import ModelConfig
 from core.errors import ModelError, OfflineError
 from core.i18n import gettext as _
-from core.paths import cache_dir, write_atomically
 
 if TYPE_CHECKING:
     import torch
-    from datasets import Dataset
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 LABELS = {0: "negative", 1: "positive"}
-VOCAB_SIZE = 8000
-# Raised when `train_tokenizer` would make another tokenizer of the same texts.
-TOKENIZER_VERSION = 1
 HUB_TIMEOUT = 5.0
 # The task is ours: two classes with these names.
 OWN_SETTINGS = ("num_labels", "id2label", "label2id", "problem_type", "output_attentions", "output_hidden_states")
-# Characters of their own in the vocabulary; NSMC's 1,500 most frequent ones are 99.9% of its text.
-MAX_ALPHABET = 1500
-SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-
-
-# BERT's pre-tokenizer cuts at white space and makes each punctuation mark a word; ASCII symbols count as such.
-_WORDS = r"[^\s\p{P}$+<=>^`|~]+|[\p{P}$+<=>^`|~]"
 
 
 @dataclass(frozen=True)
@@ -53,110 +36,6 @@ class Preset:
 
 
 PRESETS = {"tiny": Preset(2, 128, 2, 512), "small": Preset(4, 256, 4, 1024)}
-
-
-def count_characters(texts: Iterable[str]) -> tuple[Counter[str], Counter[str]]:
-    """How often each character begins a word of BERT's pre-tokenizer, and how often it continues one."""
-    import regex
-
-    pieces = regex.compile(_WORDS)
-    words: Counter[str] = Counter()
-    for text in texts:
-        words.update(pieces.findall(unicodedata.normalize("NFC", text)))
-    first: Counter[str] = Counter()
-    later: Counter[str] = Counter()
-    unseen = regex.compile(r"[\p{Cc}\p{Cf}\p{Co}\p{Cs}]")
-    for word, count in words.items():
-        characters = unseen.sub("", word)
-        first.update(dict.fromkeys(characters[:1], count))
-        for character in characters[1:]:
-            later[character] += count
-    return first, later
-
-
-def train_tokenizer(texts: Iterable[str], vocab_size: int = VOCAB_SIZE) -> PreTrainedTokenizerBase:
-    """A WordPiece tokenizer of `vocab_size` pieces trained on `texts`, ready to be saved beside a model.
-
-    The same texts give the same tokenizer: the trainer of `tokenizers` numbers continuing characters in the
-    order of a hash table and breaks ties by these numbers, so they are numbered here, before it starts.
-    NFC and no lower-casing: BERT's accent stripping would take Hangul syllables apart (google-research/bert#228).
-    """
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-
-    texts = list(texts)
-    first, later = count_characters(texts)
-    both = first + later
-    alphabet = sorted(both, key=lambda character: (-both[character], character))[:MAX_ALPHABET]
-    continuing = sorted(f"##{character}" for character in alphabet if later[character])
-
-    def blank(vocabulary: dict[str, int]) -> Tokenizer:
-        made = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=200))
-        made.normalizer = normalizers.Sequence(
-            [normalizers.NFC(), normalizers.BertNormalizer(lowercase=False, strip_accents=False)]
-        )
-        made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        made.decoder = decoders.WordPiece()
-        return made
-
-    learner = blank({})
-    learner.train_from_iterator(
-        texts,
-        trainers.WordPieceTrainer(
-            vocab_size=vocab_size,
-            special_tokens=[*SPECIAL_TOKENS, *continuing],
-            initial_alphabet=alphabet,
-            limit_alphabet=len(alphabet),
-            show_progress=False,
-        ),
-    )
-    # The continuing characters were special for the learner only.
-    tokenizer = blank(learner.get_vocab(with_added_tokens=False))
-    tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[(name, tokenizer.token_to_id(name)) for name in ("[CLS]", "[SEP]")],
-    )
-    return _preset_tokenizer(tokenizer)
-
-
-def _preset_tokenizer(tokenizer: Any) -> PreTrainedTokenizerBase:
-    from transformers import PreTrainedTokenizerFast
-
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        unk_token="[UNK]",
-        pad_token="[PAD]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        mask_token="[MASK]",
-        model_max_length=512,
-    )
-
-
-def preset_tokenizer(train: Dataset, fingerprint: str) -> PreTrainedTokenizerBase:
-    """The presets' tokenizer for the reviews of `train`, from the cache where it was trained before.
-
-    `fingerprint` names the split's content. A cache that cannot be written costs the training again.
-    """
-    from tokenizers import Tokenizer
-    from transformers import PreTrainedTokenizerFast
-
-    key = f"{fingerprint}:{VOCAB_SIZE}:{MAX_ALPHABET}:{TOKENIZER_VERSION}:{version('tokenizers')}"
-    path = cache_dir() / "tokenizers" / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
-    if path.is_file():
-        try:
-            return _preset_tokenizer(Tokenizer.from_file(str(path)))
-        except Exception as error:  # noqa: BLE001 - tokenizers raises bare Exception for a damaged file
-            print(f"{path}: {error}", file=sys.stderr)
-    tokenizer = train_tokenizer(train["document"])
-    assert isinstance(tokenizer, PreTrainedTokenizerFast)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, tokenizer.backend_tokenizer.to_str())
-    except OSError as error:
-        print(f"{path}: {error}", file=sys.stderr)
-    return tokenizer
 
 
 def preset_config(name: str, tokenizer: PreTrainedTokenizerBase, overrides: dict[str, Any]) -> PretrainedConfig:

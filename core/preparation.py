@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core import preset_tokenizer
 from core.config import RunConfig
 from core.i18n import gettext as _
 from core.ranks import SOLO, Ranks
@@ -69,12 +70,20 @@ class Preparation:
         self.progress = progress
         self.alert = alert
         self.ranks = ranks
+        self._wait_for_tokenizer: Callable[[], None] = _silent
 
     def run(self, splits_wanted: tuple[str, ...] = SPLITS) -> Prepared:
         """Everything but the Trainer; only `splits_wanted` are tokenised."""
         self.progress("loading", 0, 0)
+        # One process of each machine fills its caches, the others find them filled.
+        first = int(os.environ.get("LOCAL_RANK", "0")) == 0
+        splits: Splits | None = None
         gc.disable()
         try:
+            if first and self.config.model.preset is not None:
+                # Beside the imports, which keep one core busy.
+                splits = self._load()
+                self._wait_for_tokenizer = preset_tokenizer.begin(splits.train, splits.fingerprint)
             import transformers
 
             from core.training import build_arguments
@@ -83,13 +92,11 @@ class Preparation:
             gc.freeze()
             gc.enable()
         transformers.utils.logging.disable_progress_bar()
-        # The cheap refusals first: nobody should wait for data to learn of a wrong argument.
+        # Nobody should wait for the long work to learn of a wrong argument.
         arguments = build_arguments(self.config, self.run_dir)
-        # One process of each machine fills its caches, the others find them filled.
-        first = int(os.environ.get("LOCAL_RANK", "0")) == 0
         if not first:
             self.ranks.wait()
-        prepared = self._make(arguments, self._load(), splits_wanted)
+        prepared = self._make(arguments, splits or self._load(), splits_wanted)
         if first:
             self.ranks.wait()
         gc.collect()
@@ -109,7 +116,8 @@ class Preparation:
         self._tell_of_data(splits)
         if config.model.preset is not None:
             self.progress("tokenizing", 0, 0)
-            tokenizer = models.preset_tokenizer(splits.train, splits.fingerprint)
+            self._wait_for_tokenizer()
+            tokenizer = preset_tokenizer.preset_tokenizer(splits.train, splits.fingerprint)
             architecture = models.preset_config(config.model.preset, tokenizer, config.model.config)
         else:
             self.progress("loading", 0, 0)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from core import data, models
+from core import data, models, preset_tokenizer
 from core.config import DataConfig
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,7 +54,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from transformers import AutoModelForSequenceClassification
 
     splits = data.load_splits(DataConfig(source="sample"))
-    tokenizer = models.preset_tokenizer(splits.train, splits.fingerprint)
+    tokenizer = preset_tokenizer.preset_tokenizer(splits.train, splits.fingerprint)
     torch.manual_seed(0)
     made = AutoModelForSequenceClassification.from_config(models.preset_config("tiny", tokenizer, {}))
     directory = tmp_path_factory.mktemp("model")

@@ -10,7 +10,7 @@ import pytest
 import torch
 from datasets import Dataset
 
-from core import config_file, models
+from core import config_file, models, preset_tokenizer
 from core.batches import NO_REVIEW, BatchPlan, TokenTable, by_length
 from core.config import ModelConfig
 from core.errors import ConfigError, ModelError, OfflineError
@@ -24,7 +24,7 @@ TEXTS = [f"영화 {'정말 ' * (number % 9)}재밌다 {number}" for number in ra
 
 @pytest.fixture(scope="module")
 def tokenizer() -> object:
-    return models.train_tokenizer(TEXTS, 300)
+    return preset_tokenizer.train_tokenizer(TEXTS, 300)
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +37,17 @@ def reviews() -> Dataset:
 @pytest.fixture(scope="module")
 def tokens(home: Path, tokenizer: object, reviews: Dataset) -> Dataset:
     return tokenize(reviews, tokenizer, 12, "test-tokens")
+
+
+def test_a_tokenizer_trained_ahead_is_the_same(home: Path, tokenizer: object, reviews: Dataset) -> None:
+    """In a thread, beside the imports of a run's start."""
+    preset_tokenizer.begin(reviews, "trained ahead")()
+    (path,) = (home / "cache" / "tokenizers").glob(f"{preset_tokenizer._cached('trained ahead').name}")
+    ahead = preset_tokenizer.preset_tokenizer(reviews, "trained ahead")
+    alone = preset_tokenizer.train_tokenizer(TEXTS)
+    assert ahead.backend_tokenizer.to_str() == alone.backend_tokenizer.to_str()
+    path.write_text("damaged")
+    assert preset_tokenizer.preset_tokenizer(reviews, "trained ahead").get_vocab() == alone.get_vocab()
 
 
 def small_model(tokenizer: object, seed: int = 0) -> torch.nn.Module:
