@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import time
 
-# What drawing may take of all cores, and the longest it makes the eye wait. A picture of Monitor takes about 50 ms of a
-# core: on two cores there is one every two and a half seconds, on sixteen or more as many as the screen wants.
-SHARE = 0.01
-LONGEST = 2.5
+# What drawing may take of all cores, and the longest it makes the eye wait: when somebody has just come to look, and
+# later. A picture of Monitor takes about 30 ms of a core that trains, and threads on the other cores wait for that one.
+# Two cores are drawn for once in the longest time, sixteen or more as often as the screen wants.
+SHARE = 0.003
+LONGEST, LATER = 2.5, 5.0
+LOOKING = 20.0
 
 
 def cores() -> int:
@@ -27,6 +29,11 @@ class Pace:
         self._cores = cores() if count is None else count
         self._at = 0.0
         self._used = 0.0
+        self.looked()
+
+    def looked(self) -> None:
+        """Somebody has come to look."""
+        self._looked = time.monotonic()
 
     def drawn(self) -> None:
         """A picture is being drawn now."""
@@ -37,5 +44,6 @@ class Pace:
         pause = self.shortest
         if not urgent:
             used = time.process_time() - self._used
-            pause = max(pause, min(LONGEST, used / (SHARE * self._cores)))
+            longest = LONGEST if time.monotonic() - self._looked < LOOKING else LATER
+            pause = max(pause, min(longest, used / (SHARE * self._cores)))
         return self._at + pause - time.monotonic()

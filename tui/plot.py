@@ -59,6 +59,7 @@ class Plotter:
     def __init__(self) -> None:
         self._frame: Frame | None = None
         self._figure: Any = None
+        self._size = 0, 0
         self._chars = np.zeros((0, 0), int)
         self._tones = np.zeros((0, 0), int)
         self._rows: list[list[Run]] = []
@@ -78,24 +79,14 @@ class Plotter:
             for row in changed:
                 rows[row] = _runs(matrix.marker[frame.height - 1 - row], matrix.fullground[frame.height - 1 - row])
         except (ValueError, TypeError, IndexError, AttributeError, ZeroDivisionError) as error:
-            self._frame = None
+            self._frame = self._figure = None
             raise PlotError(f"{type(error).__name__}: {error}") from error
         self._frame, self._chars, self._tones, self._rows = frame, chars, tones, rows
         return rows
 
     def _build(self, frame: Frame, chars: np.ndarray, tones: np.ndarray) -> None:
-        from plotext._figure import _figure_class
-
-        if self._figure is None:
-            self._figure = _figure_class()
-        figure = self._figure
         columns, rows = frame.canvas
-        figure.clear_figure()
-        # plotext would cut a plot to the size of the terminal that it thinks it is in.
-        figure._limit_size(False, False)
-        figure.plot_size(frame.width, frame.height)
-        figure.frame(False)
-        figure.grid(False, False)
+        figure = self._sized(frame.width, frame.height)
         figure.xlim(0, max(1, columns - 1))
         figure.ylim(0, max(1, rows - 1))
         figure.yticks(
@@ -104,22 +95,41 @@ class Plotter:
         figure.xticks([column for column, _text in frame.x_labels], [text for _column, text in frame.x_labels])
         # A blank at the origin: without any point plotext draws no ticks either.
         figure.scatter([0], [0], marker=[" "], color=LABELS)
-        for tone in sorted(set(tones[chars > 0].tolist())):
-            row, column = np.nonzero((chars > 0) & (tones == tone))
-            markers = [chr(code) for code in chars[row, column].tolist()]
-            figure.scatter(column.tolist(), (rows - 1 - row).tolist(), marker=markers, color=int(tone))
-        figure.build()
+        # `build` without the string for a terminal that it makes of the matrix in the end.
+        figure._set_sizes()
+        figure._build_matrix()
+        self._put(np.argwhere(chars > 0).tolist(), chars, tones)
+
+    def _sized(self, width: int, height: int) -> Any:
+        """plotext's figure of this size without data. Only what a picture changes is reset: a figure that is cleared
+        copies itself, which takes as long as drawing."""
+        from plotext._figure import _figure_class
+
+        if self._figure is None or (width, height) != self._size:
+            figure = self._figure = _figure_class()
+            # plotext would cut a plot to the size of the terminal that it thinks it is in.
+            figure._limit_size(False, False)
+            figure.plot_size(width, height)
+            figure.frame(False)
+            figure.grid(False, False)
+            self._size = width, height
+        else:
+            self._figure.clear_data()
+        return self._figure
+
+    def _put(self, cells: list[list[int]], chars: np.ndarray, tones: np.ndarray) -> None:
+        """Put `cells` (row from the top, column) of the canvas into plotext's matrix."""
+        matrix = self._figure.monitor.matrix
+        rows = chars.shape[0]
+        left, bottom = matrix.Cols_canvas[0], matrix.Rows_canvas[0]
+        for row, column in cells:
+            code, tone = int(chars[row, column]), int(tones[row, column])
+            matrix.insert_element(left + column, bottom + rows - 1 - row, chr(code or SPACE), tone)
 
     def _change(self, chars: np.ndarray, tones: np.ndarray) -> list[int]:
         """Put what is different into the matrix; which rows that were, counted from the top."""
-        matrix = self._figure.monitor.matrix
-        rows = chars.shape[0]
         different = np.argwhere((chars != self._chars) | (tones != self._tones)).tolist()
-        for row, column in different:
-            code, tone = int(chars[row, column]), int(tones[row, column])
-            matrix.insert_element(
-                matrix.Cols_canvas[0] + column, matrix.Rows_canvas[0] + rows - 1 - row, chr(code or SPACE), tone
-            )
+        self._put(different, chars, tones)
         return sorted({row for row, _column in different})
 
 

@@ -171,6 +171,7 @@ class MonitorScreen(MonitorOrders):
 
     def on_screen_resume(self) -> None:
         """What came while another screen was in front is drawn."""
+        self._pace.looked()
         self._drawn = None
         self._dirty = True
         self._draw()
