@@ -145,6 +145,18 @@ def answer_part(work: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     answer.write_text(json.dumps(work(json.loads(request.read_bytes()))), encoding="utf-8")
 
 
+def add_lines(file: Path, lines: Iterable[dict[str, Any]]) -> None:
+    """Add `lines` to a file of JSON lines, for a later call of the same benchmark."""
+    with file.open("a", encoding="utf-8") as opened:
+        opened.writelines(json.dumps(line) + "\n" for line in lines)
+
+
+def kept_lines(file: Path, wanted: dict[str, Any]) -> list[dict[str, Any]]:
+    """The lines of `file` that hold all of `wanted`."""
+    found = map(json.loads, file.read_text(encoding="utf-8").splitlines())
+    return [line for line in found if wanted.items() <= line.items()]
+
+
 def median(values: Iterable[float]) -> float:
     """The median; of an even number of values the mean of the middle two."""
     return statistics.median(values)

@@ -9,9 +9,9 @@ Two percent are less than what a virtual machine changes from one minute to the 
 time, but in turns: each takes the same 200 steps (`--segment`), over the same batches, while the others wait and the
 app of the one that is watched is stopped (SIGSTOP) outside of its turns. The order of the turns rotates. The ratio is
 the median over the turns of the worker's seconds by the peer's for the same steps; its standard error is that of the
-mean of the ratios. All run in the worker's environment; the first and the last turn of each are not
-counted. What goes by the clock (an event, a picture of the app) is due at once after each wait, which counts against
-the worker: the more, the shorter a turn.
+mean of the ratios. All run in the worker's environment; the first and the last turn of each are not counted. What goes
+by the clock (an event, a picture of the app) is due at once after each wait, which counts against the worker: the
+more, the shorter a turn. `--keep FILE` pools the turns of several calls.
 
 `python benchmarks/overhead.py [--reviews 64000] [--device cuda --model xlm-roberta-base-shape --bf16]`
 """
@@ -78,6 +78,7 @@ def main() -> None:
     """Measure all three and print the table."""
     parser = common.parser(__doc__, reviews=64_000, repeat=1)
     parser.add_argument("--segment", type=int, default=200, help="steps a turn")
+    parser.add_argument("--keep", type=Path, default=None, help="add the turns to this file, and count those in it")
     options = parser.parse_args()
     common.set_threads(options)
     # A process that ends between two turns is noticed by its empty line.
@@ -94,6 +95,8 @@ def main() -> None:
             for name, values in measure(options, config, directory, shares).items():
                 figures.setdefault(name, []).extend(values)
     steps = min(options.segment, -(-options.reviews // options.batch))
+    if options.keep is not None:
+        figures = _pool(options, figures)
     print(f"Overhead: {options.reviews} reviews, batch {options.batch}, {options.model}, {options.device}")
     print(f"({common.machine(options)})\n")
     print(common.table(HEADER, [_row(name, values, figures[PLAIN], steps) for name, values in figures.items()]))
@@ -162,6 +165,18 @@ def measure(options: Any, config: Any, directory: Path, shares: list[float]) -> 
     # In the first turns caches are cold, in the last ones the others are saving already.
     kept = slice(1, count - 1) if count > 3 else slice(0, count)
     return {name: list(zip(each.seconds[kept], each.worked[kept], strict=True)) for name, each in turns.items()}
+
+
+def _pool(options: Any, figures: dict[str, list[tuple[float, float]]]) -> dict[str, list[tuple[float, float]]]:
+    """The turns of this call and of those that left theirs in the file."""
+    names = ("batch", "model", "data", "device", "bf16", "threads", "segment")
+    same = {name: getattr(options, name) for name in names}
+    common.add_lines(options.keep, ({"side": side, "turns": turns, **same} for side, turns in figures.items()))
+    return {
+        side: [(seconds, worked) for line in common.kept_lines(options.keep, {"side": side, **same})
+               for seconds, worked in line["turns"]]
+        for side in figures
+    }  # fmt: skip
 
 
 def _hold(process: subprocess.Popen[bytes], stopped: bool) -> None:
