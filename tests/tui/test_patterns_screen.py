@@ -186,7 +186,7 @@ async def test_files_clipboard_and_the_size_of_the_sample(
 
 
 @pytest.mark.parametrize("lang", ["en", "ko"])
-@pytest.mark.parametrize("size", [(80, 24), (160, 48)])
+@pytest.mark.parametrize("size", [(80, 24), (120, 36), (160, 48)])
 async def test_pictures(
     finished_run: Path, tmp_path: Path, snapshot: SnapshotAssertion, size: tuple[int, int], lang: str
 ) -> None:

@@ -16,6 +16,7 @@ from core.train_index import build
 from core.train_reviews import Alike, TrainReview, TrainReviews
 from tests.tui.picture import picture
 from tests.tui.review_helpers import screen_text, until
+from tui import idle_time
 from tui.app import NsmcTuiApp
 from tui.screens.base import BaseScreen
 from tui.widgets.review_context import ReviewContext
@@ -63,6 +64,27 @@ async def test_all_three_parts_come_by_themselves(finished_run: Path) -> None:
         whole = pane.picture().plain
         for one in pane._found["nearest"].reviews:
             assert one.document[:12] in whole
+
+
+async def test_while_one_reads_the_vectors_are_made_and_another_review_stops_it(
+    run_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(run_copy)
+    review = learned(run_copy)
+    monkeypatch.setattr(idle_time, "IDLE", 0.2)
+    busy = [True]
+    monkeypatch.setattr(idle_time, "machine_busy", lambda: busy[0])
+    app = NsmcTuiApp(run_copy.parent)
+    async with app.run_test(size=(120, 40)) as pilot:
+        pane = await opened(pilot, app, run_copy)
+        pane.show_review(review.document, review.id, "dev")
+        await until(pilot, lambda: "nearest" in pane._found, 120)
+        assert not pane.working
+        busy[0] = False
+        await until(pilot, lambda: pane.working or pane._built, 30)
+        pane.show_review("아무 말", None, "test")
+        await until(pilot, lambda: not pane.working)
+        await until(pilot, lambda: pane._built, 120)
 
 
 DOCUMENT = "정말 재미있어요 ㅋㅋㅋ [bold]강추[/bold] \x1b[31m"

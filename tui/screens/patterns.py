@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
 
@@ -23,14 +22,12 @@ from core.i18n import N_
 from core.i18n import gettext as _
 from core.patterns import HeadPattern, WordPattern
 from core.text import visible
-from tui import pattern_tables as tables
-from tui.heat_scale import colour
-from tui.heat_view import method_name
 from tui.keymap import key
 from tui.pattern_finding import Found, Read, Wanted, find, kept, read, slices_of
 from tui.screens.base import RunScreen
+from tui.screens.patterns_showing import PatternShowing
 from tui.screens.patterns_typing import PatternTyping
-from tui.widgets.pattern_list import NOTHING, PatternList
+from tui.widgets.pattern_list import PatternList
 from tui.widgets.prompt_line import PromptLine
 from tui.widgets.spread_line import SpreadLine
 
@@ -38,7 +35,7 @@ PANES = {"fp": "words", "fn": "words", "heads": "heads", "slices": "slices"}
 """The list that has the focus, and the pane that is in view where there is room for one."""
 
 
-class PatternsScreen(PatternTyping, RunScreen):
+class PatternsScreen(PatternShowing, PatternTyping, RunScreen):
     """Patterns of `run_dir`'s errors in `split` (None: test, else what there is).
 
     What was counted before is shown at once; otherwise counting begins when the screen opens. Leaving ends it.
@@ -154,7 +151,7 @@ class PatternsScreen(PatternTyping, RunScreen):
 
     def _recolour(self) -> None:
         if self._read is not None:
-            self._show_about()
+            self.show_about()
 
     # -- reading -----------------------------------------------------------------------------------------------
 
@@ -173,7 +170,7 @@ class PatternsScreen(PatternTyping, RunScreen):
         self.remove_class("-empty")
         self.wanted, self.found, self.slices = message.found.wanted, message.found.found, message.found.slices
         self._problem = opened.model_error
-        self._show()
+        self.show_all()
         self.refresh_bindings()
         self.call_after_refresh(self.focus_list)
         if self.found is None and opened.model is not None:
@@ -208,7 +205,7 @@ class PatternsScreen(PatternTyping, RunScreen):
     @on(Judged)
     def _take_verdicts(self, message: Judged) -> None:
         self.slices = message.slices
-        self._show_slices()
+        self.show_slices()
 
     # -- counting ----------------------------------------------------------------------------------------------
 
@@ -220,7 +217,7 @@ class PatternsScreen(PatternTyping, RunScreen):
         if self._read is None or self._read.opened.model is None or self._read.opened.predictions is None:
             return
         self.busy, self._progress, self._problem = True, None, None
-        self._show()
+        self.show_all()
         self.refresh_bindings()
         self._count(self.wanted, anew)
 
@@ -252,9 +249,9 @@ class PatternsScreen(PatternTyping, RunScreen):
     def _progressed(self, message: Progressed) -> None:
         if self.busy and message.wanted == self.wanted:
             self._progress = message.done, message.total
-            self._show_about()
+            self.show_about()
             if self.found is None:
-                self._show_lists()
+                self.show_lists()
 
     @on(Counted)
     def _counted(self, message: Counted) -> None:
@@ -267,14 +264,14 @@ class PatternsScreen(PatternTyping, RunScreen):
                 self.nsmc.report(message.answer)
         else:
             self.found = message.answer
-        self._show()
+        self.show_all()
         self.refresh_bindings()
 
     def action_stop(self) -> None:
         """Count no more; what was there before stays."""
         self.workers.cancel_group(self, "count")
         self.busy = False
-        self._show()
+        self.show_all()
         self.refresh_bindings()
 
     def action_method(self) -> None:
@@ -287,80 +284,6 @@ class PatternsScreen(PatternTyping, RunScreen):
         """Show patterns of another sample or method: those that are kept, else count."""
         self.wanted, self.found = wanted, None
         self._begin(anew=False)
-
-    # -- showing -----------------------------------------------------------------------------------------------
-
-    def _show(self) -> None:
-        self._show_about()
-        self._show_lists()
-        self._show_slices()
-
-    def _show_about(self) -> None:
-        assert self._read is not None
-        assert self._read.opened.predictions is not None
-        quiet = colour(self.app, "secondary")
-        left = Text.assemble(
-            (method_name(self.wanted.method), "bold"),
-            (f" · {self._read.opened.predictions.split} · ", quiet),
-            (tables.sample_line(self.found.patterns), quiet)
-            if self.found is not None
-            else (_("{n} of each kind").format(n=self.wanted.each), quiet),
-        )
-        right = Text("", quiet)
-        if self.busy:
-            done = "" if self._progress is None else " {} / {}".format(*self._progress)
-            right = Text(_("asking the model…") + done, colour(self.app, "accent"))
-        elif self.found is not None:
-            moment = datetime.fromtimestamp(self.found.moment)
-            right = Text(_("counted {when}").format(when=f"{moment:%Y-%m-%d %H:%M}"), quiet)
-        self.query_one("#about", SpreadLine).show(left, right)
-
-    def _show_lists(self) -> None:
-        found = self.found.patterns if self.found is not None else None
-        for kind, title in (("fp", _("hot in FP")), ("fn", _("hot in FN"))):
-            words = tables.side(found, kind, self.by_token) if found is not None else []
-            self.query_one(f"#{kind}-title", SpreadLine).show(title, _("under heat/contained") if words else "")
-            table = tables.word_table(words, self.by_token) if words else NOTHING
-            self.query_one(f"#{kind}", PatternList).show(table, self._why_no_words(kind))
-        heads = found.heads if found is not None else ()
-        self.query_one("#heads-title", SpreadLine).show(tables.heads_title(found))
-        self.query_one("#heads", PatternList).show(tables.head_table(heads) if heads else NOTHING, self._why_no_heads())
-
-    def _show_slices(self) -> None:
-        message = _("No review of this split has a verdict or tag yet.") + "\n"
-        message += _("5 goes to Review: 0 1 d a s c judge a review there, t gives tags.")
-        self.query_one("#slices-title", SpreadLine).show(_("verdicts and tags by slice"))
-        table = tables.slice_table(self.slices) if self.slices else NOTHING
-        self.query_one("#slices", PatternList).show(table, message)
-
-    def _why_nothing(self) -> str:
-        """Why nothing was counted; empty where something was."""
-        if self.busy:
-            if self._progress is None:
-                return _("asking the model…")
-            return _("{done} of {total} reviews asked about").format(done=self._progress[0], total=self._progress[1])
-        if self._problem is not None:
-            return f"{visible(self._problem.message)}\n{visible(self._problem.hint)}"
-        return "" if self.found is not None else _("Nothing counted yet: . begins.")
-
-    def _why_no_words(self, kind: str) -> str:
-        why = self._why_nothing()
-        if why or self.found is None:
-            return why
-        found = self.found.patterns
-        if not found.n.get(kind):
-            return _("There are no {kind} in {split}.").format(kind=kind.upper(), split=found.split)
-        if found.note and not (found.words or found.tokens):
-            return visible(found.note) + "\n" + _("m goes to the next method.")
-        return _("No word is rather here. A larger sample may have one: # asks how many.")
-
-    def _why_no_heads(self) -> str:
-        why = self._why_nothing()
-        if why or self.found is None:
-            return why
-        if self.found.patterns.note:
-            return visible(self.found.patterns.note)
-        return _("Two wrong and two right reviews are needed: # takes more.")
 
     # -- panes -------------------------------------------------------------------------------------------------
 
@@ -391,7 +314,7 @@ class PatternsScreen(PatternTyping, RunScreen):
     def action_words(self) -> None:
         """Words or tokens."""
         self.by_token = not self.by_token
-        self._show_lists()
+        self.show_lists()
 
     # -- to Review ---------------------------------------------------------------------------------------------
 

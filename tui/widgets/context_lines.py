@@ -38,7 +38,7 @@ class Subject:
 
 
 class ContextLines(LineView):
-    """Draws what is known. building: whether vectors of train are being made, which is the user's choice.
+    """Draws what is known. working: whether vectors of train are being made.
 
     What is known of the review in view lies in `_found`: `history`, `alike` and `nearest`, or the error in the place of
     one; what has not come yet is not in it.
@@ -46,7 +46,7 @@ class ContextLines(LineView):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.building = False
+        self.working = False
         self._model: Path | None = None
         self._subject: Subject | None = None
         self._found: dict[str, Any] = {}
@@ -190,10 +190,10 @@ class ContextLines(LineView):
 
     def _how_far(self, nearest: Neighbours) -> str:
         done = max(nearest.done, self._progress.done if self._progress is not None else 0)
-        if done >= nearest.total and (self._progress is None or not self.building):
+        if done >= nearest.total and (self._progress is None or not self.working):
             return ""
         figures = {"done": formats.count(done), "total": formats.count(nearest.total)}
-        if self.building:
+        if self.working:
             return _("among {done} of {total} train reviews, more to come; enter stops").format(**figures)
         return _("among {done} of {total} train reviews; enter goes on").format(**figures)
 

@@ -13,10 +13,10 @@ from textual.timer import Timer
 
 from core import dynamics, neighbours
 from core.errors import NsmcTuiError
-from core.i18n import N_
-from tui.keymap import key, localise
+from tui.keymap import localise
 from tui.train_lookup import TrainLookup
 from tui.widgets.context_lines import ContextLines, Subject
+from tui.widgets.vector_building import VectorBuilding
 
 if TYPE_CHECKING:
     from tui.app import NsmcTuiApp
@@ -28,21 +28,19 @@ ASK_AGAIN = 3.0
 """Seconds between two looks for nearest reviews while their vectors are being made."""
 
 
-class ReviewContext(ContextLines, can_focus=True):
+class ReviewContext(ContextLines, VectorBuilding, can_focus=True):
     """What is known of the review in view beyond itself. `open_run` once, `show_review` for each review.
 
-    Nothing is asked while the pane is hidden. The vectors of train are made while it is shown and `building` is on,
-    which is the user's choice: it takes the model minutes to hours.
+    Nothing is asked about a review while the pane is hidden. The vectors of train are made once, while the user reads
+    and the machine has time (`tui.idle_time`), or at once when the key asks for it; `building` tells whether they are
+    to be made at all. Another review, and another screen, stop it until it is quiet again.
     """
 
     DEFAULT_CSS = """
     ReviewContext { height: 1fr; overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        key(
-            "enter", "toggle_building", N_("Make or stop"), N_("Make the model's vectors of the train reviews, or stop")
-        )
-    ]
+
+    BINDINGS: ClassVar[list[BindingType]] = [*VectorBuilding.BINDINGS]
 
     class Found(Message):
         """A part of what is shown is there: `value`, or the error in its place. `token` says for which review."""
@@ -56,6 +54,7 @@ class ReviewContext(ContextLines, can_focus=True):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         localise(self)
+        self.start_building()
         self._run_dir: Path | None = None
         self._max_length: int | None = None
         self._lookup: TrainLookup | None = None
@@ -79,14 +78,11 @@ class ReviewContext(ContextLines, can_focus=True):
             self._found.pop(part, None)
         self.scroll_home(animate=False)
         self._ask()
+        self.build_later()
 
     def on_show(self) -> None:
         """The pane came into view: what was not asked for is asked."""
         self._ask()
-
-    def on_hide(self) -> None:
-        """Nobody looks: the process with the model has other things to do."""
-        self.workers.cancel_group(self, "build")
 
     @property
     def nsmc(self) -> NsmcTuiApp:
@@ -100,8 +96,6 @@ class ReviewContext(ContextLines, can_focus=True):
         if self._asked != self._token:
             self._asked = self._token
             self._read(self._token, self._subject)
-        if self.building and not self._built:
-            self._build()
 
     @property
     def _built(self) -> bool:
@@ -146,34 +140,6 @@ class ReviewContext(ContextLines, can_focus=True):
         except NsmcTuiError as error:
             nearest = error
         self.post_message(self.Found("nearest", nearest, token))
-
-    @work(exclusive=True, group="build")
-    async def _build(self) -> None:
-        """Make the vectors, a tenth of a second at a time; other questions have their turn in between."""
-        assert self._lookup is not None
-        try:
-            reviews = await self._lookup.open(self._tell)
-            if self._model is None:
-                return
-            question = neighbours.build(self._model, reviews.directory, self._max_length)
-            while True:
-                progress = await self.nsmc.inspector.ask(question)
-                self.post_message(self.Found("progress", progress))
-                if progress.finished:
-                    return
-                # The next question would be in the queue before anyone else's.
-                await asyncio.sleep(0.02)
-        except NsmcTuiError as error:
-            self.post_message(self.Found("progress", error))
-
-    def action_toggle_building(self) -> None:
-        """Stop making vectors, or go on; what is made is kept."""
-        self.building = not self.building
-        if self.building:
-            self._ask()
-        else:
-            self.workers.cancel_group(self, "build")
-            self._draw()
 
     # -- what comes --------------------------------------------------------------------------------------------
 
