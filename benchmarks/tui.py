@@ -4,7 +4,8 @@
   with lines in it, and the one after which no line changes any more (leet paints while it reads)
 - `keys`: from a key to the last byte it brings about, while a run is told 30 times a second
 - `watch`: CPU, bytes and pictures a second of watching that run, and of a finished one at rest; memory
-- `million`: opening a run of 1,000,000 steps, and its memory above that of a run without steps
+- `million`: opening a run of 1,000,000 steps for the first time and again, and its memory above that of a run without
+  steps
 - `tick`: CPU of watching a run of 1,000 and one of 1,000,000 steps
 
 wandb: `python -m pip install -c constraints.txt 'nsmc-tui[bench]'`, or an installation of its own with `--wandb
@@ -228,34 +229,41 @@ def measure_watch(runs: Path, leet: Leet | None, options: argparse.Namespace, va
 
 
 def measure_million(runs: Path, repeat: int, variables: dict[str, str]) -> None:
-    """From exec to charts, to the whole log; memory above Monitor without steps."""
+    """From exec to charts, to the whole log, without and with what the cache keeps of it; memory above Monitor without
+    steps."""
     empty = finished_run(runs, "empty", 0)
     with Terminal(ours(runs, empty), variables) as terminal:
         terminal.watch(4)
         base = terminal.rss()
     long = finished_run(runs, "million", MILLION)
-    painted, whole, memory = [], [], []
+    painted: dict[str, list[float]] = {"first": [], "again": []}
+    whole: dict[str, list[float]] = {"first": [], "again": []}
+    memory: dict[str, list[float]] = {"first": [], "again": []}
     for _round in range(repeat):
-        with Terminal(ours(runs, long), variables) as terminal:
-            painted.append(terminal.wait_for(charts))
-            whole.append(
-                terminal.wait_for(
-                    lambda screen: (
-                        charts(screen)
-                        and f"{MILLION:,}" in screen.display[1]
-                        and "reading the log" not in screen.display[1]
-                    )
-                )
-            )
-            terminal.watch(2)
-            memory.append(terminal.rss() - base)
+        shutil.rmtree(Path(variables["NSMC_TUI_CACHE"]) / "logs", ignore_errors=True)
+        for which in painted:
+            with Terminal(ours(runs, long), variables) as terminal:
+                painted[which].append(terminal.wait_for(charts))
+                whole[which].append(terminal.wait_for(all_read))
+                terminal.watch(2)
+                memory[which].append((terminal.rss() - base) / 1e6)
     size = (long / "events.jsonl").stat().st_size / 1e6
-    rows = [
-        ["charts painted, s", f"{statistics.median(painted):.2f}", f"{max(painted):.2f}"],
-        ["whole log read and drawn, s", f"{statistics.median(whole):.2f}", f"{max(whole):.2f}"],
-        ["memory above an empty Monitor, MB", f"{statistics.median(memory) / 1e6:.0f}", f"{max(memory) / 1e6:.0f}"],
-    ]
-    print(table((f"a run of {MILLION:,} steps ({size:,.0f} MB of log)", "median", "most"), rows) + "\n")
+    rows = []
+    for name, found, digits in (
+        ("charts painted, s", painted, 2),
+        ("whole log read and drawn, s", whole, 2),
+        ("memory above an empty Monitor, MB", memory, 0),
+    ):
+        cells = [f"{figure(found[which]):.{digits}f}" for which in painted for figure in (statistics.median, max)]
+        rows.append([name, *cells])
+    header = (f"a run of {MILLION:,} steps ({size:,.0f} MB of log)", "first opening, median", "most", "again", "most")
+    print(table(header, rows) + "\n")
+
+
+def all_read(screen: pyte.Screen) -> bool:
+    """Whether the charts show all of a million steps."""
+    line = screen.display[1]
+    return charts(screen) and f"{MILLION:,}" in line and "reading the log" not in line
 
 
 def measure_tick(runs: Path, seconds: float, variables: dict[str, str]) -> None:

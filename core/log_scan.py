@@ -10,9 +10,9 @@ import json
 import os
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from itertools import pairwise
 from operator import itemgetter
 from pathlib import Path
@@ -21,34 +21,16 @@ from typing import IO, Any
 import numpy as np
 import orjson
 
+from core.log_batch import PLACES, Batch, read_batch, write_batch
+
 CHUNK = 1 << 20
 # For a process of its own, where a long portion keeps nobody waiting.
 LARGE_CHUNK = 4 << 20
 # From here on processes pay: a smaller log is read before they have started.
 SHARED_FROM = 24 << 20
 MOST_PROCESSES = 4
-PLACES = ("step", "ts", "epoch")
 NOT_DRAWN = frozenset({"v", "type", "max_steps", *PLACES})
 NAN, GAP = float("nan"), float("inf")
-
-
-@dataclass(frozen=True)
-class Batch:
-    """A portion of a log.
-
-    `x`: float64, 3 × n: step, time (seconds since the epoch) and epoch of each `step` event. `y`: float32, names × n:
-    its other numbers; infinity where the event has the key without a finite number, NaN where it has no such key.
-    `others`: the other events, each with how many of the rows come before it. `last`: the last `step` event whole.
-    `end`: the place in the file behind it; `skipped`: lines that are no JSON object.
-    """
-
-    names: tuple[str, ...] = ()
-    x: np.ndarray = field(default_factory=lambda: np.empty((3, 0)))
-    y: np.ndarray = field(default_factory=lambda: np.empty((0, 0), np.float32))
-    others: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
-    last: dict[str, Any] | None = None
-    end: int = 0
-    skipped: int = 0
 
 
 def parse(data: bytes, end: int = 0) -> Batch:
@@ -64,13 +46,14 @@ def parse(data: bytes, end: int = 0) -> Batch:
         elif _number(event.get("step")) < GAP:
             steps.append(event)
     if not steps:
-        return Batch(others=others, end=end, skipped=skipped)
+        return Batch(others=others, end=end, skipped=skipped, crc=zlib.crc32(data))
     names, table = _table(steps)
     places = len(PLACES)
     x, y = table[:places], table[places:]
     with np.errstate(over="ignore"):
         small = y.astype(np.float32)
-    return Batch(names, np.ascontiguousarray(x), np.ascontiguousarray(small), others, steps[-1], end, skipped)
+    x, y = np.ascontiguousarray(x), np.ascontiguousarray(small)
+    return Batch(names, x, y, others, steps[-1], end, skipped, zlib.crc32(data))
 
 
 def _events(data: bytes) -> tuple[list[Any], int]:
@@ -211,7 +194,7 @@ def _shared(path: Path, edges: list[int]) -> Iterator[Batch]:
         # Read at once, so that a later part is not held up by a full pipe until the earlier ones are through.
         assert child.stdout is not None
         try:
-            while (batch := _receive(child.stdout)) is not None:
+            while (batch := read_batch(child.stdout)) is not None:
                 box.put(batch)
         finally:
             box.put(None)
@@ -244,44 +227,11 @@ def _widen(pipe: IO[bytes] | None) -> None:
             fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, CHUNK)
 
 
-def _send(batch: Batch, out: IO[bytes]) -> None:
-    head = {
-        "names": batch.names,
-        "rows": batch.x.shape[1],
-        "others": batch.others,
-        "last": batch.last,
-        "end": batch.end,
-        "skipped": batch.skipped,
-    }
-    out.write(json.dumps(head).encode() + b"\n")
-    out.write(batch.x.tobytes())
-    out.write(batch.y.tobytes())
-
-
-def _receive(pipe: IO[bytes]) -> Batch | None:
-    line = pipe.readline()
-    if not line.endswith(b"\n"):
-        return None
-    try:
-        head = json.loads(line)
-    except ValueError:
-        return None
-    names, rows = tuple(head["names"]), head["rows"]
-    sizes = (8 * len(PLACES) * rows, 4 * len(names) * rows)
-    raw = [pipe.read(size) for size in sizes]
-    if any(len(part) != size for part, size in zip(raw, sizes, strict=True)):
-        return None
-    x = np.frombuffer(raw[0]).reshape(len(PLACES), rows)
-    y = np.frombuffer(raw[1], np.float32).reshape(len(names), rows)
-    others = [(int(row), event) for row, event in head["others"]]
-    return Batch(names, x, y, others, head["last"], head["end"], head["skipped"])
-
-
 def main() -> None:
     """One share of `scan`: a log's path, where to begin and where to end; batches go to stdout."""
     path, start, end = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     for batch, _half in read_batches(path, start, end, chunk_size=LARGE_CHUNK):
-        _send(batch, sys.stdout.buffer)
+        write_batch(batch, sys.stdout.buffer)
 
 
 if __name__ == "__main__":

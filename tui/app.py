@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from core.run_index import RunIndex
     from tui.decisions import Decisions
+    from tui.feed import RunFeed
     from tui.inspector_client import InspectorClient
 
 MACHINE_INTERVAL = 2.0
@@ -67,7 +68,8 @@ class MarksNotKept(Message):
 class NsmcTuiApp(AlertingApp):
     """`nsmc-tui` on a runs directory. `run` and `screen` say where to open; `demo` goes on to the review by itself.
 
-    `index` has runs that were read while the app was still being imported, for the first picture.
+    `index` has runs that were read while the app was still being imported, and `feed` the log of `run`, for the first
+    picture.
     """
 
     TITLE = "nsmc-tui"
@@ -88,6 +90,7 @@ class NsmcTuiApp(AlertingApp):
         screen: str = "",
         demo: bool = False,
         index: RunIndex | None = None,
+        feed: RunFeed | None = None,
     ) -> None:
         super().__init__()
         localise(self)
@@ -95,6 +98,7 @@ class NsmcTuiApp(AlertingApp):
         self.demo = demo
         self._first = (run, screen)
         self._index = index
+        self._feed = feed
         self._marks: RunMarks | None = None
         self._inspector: InspectorClient | None = None
         self._machine = MachineReader()
@@ -195,7 +199,11 @@ class NsmcTuiApp(AlertingApp):
         if name == "monitor":
             from tui.screens.monitor import MonitorScreen
 
-            return MonitorScreen(run_dir, **options)
+            # What was begun early is for the first screen; another one of the same run reads for itself.
+            feed, self._feed = self._feed, None
+            return MonitorScreen(
+                run_dir, feed=feed if feed is not None and feed.run_dir == run_dir else None, **options
+            )
         if name == "evaluation":
             from tui.screens.evaluation import EvaluationScreen
 

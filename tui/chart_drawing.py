@@ -32,9 +32,9 @@ class Source:
     smoothed: dict[str, Smoothed] = field(default_factory=dict)
 
     def smooth(self, metric: Metric, weight: float) -> Smoothed | None:
-        """The smoothed line of a metric, not yet synced; None without smoothing. Evaluations are few and exact."""
+        """The smoothed line of a metric, not yet synced; None without smoothing and where it would say less."""
         column = metric.column(self.telemetry)
-        if column is None or weight <= 0 or metric.evaluation:
+        if column is None or weight <= 0 or not metric.smooth:
             return None
         known = self.smoothed.get(metric.key)
         if known is None or known.weight != weight or known.column is not column:

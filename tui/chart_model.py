@@ -25,13 +25,13 @@ FIRST = (
     "eval_loss",
     "learning_rate",
     "grad_norm",
-    "gpu_allocated",
     "samples_per_second",
     "tokens_per_second",
     "eval_f1",
-    "rss",
     "padding",
 )
+# Bytes are looked at last, these before other counts of them.
+BYTES_FIRST = ("gpu_allocated", "rss")
 LAST = ("eta", "loss_min", "loss_max", "eval_runtime", "eval_samples_per_second", "eval_steps_per_second")
 TITLES = {
     "loss": N_("loss"),
@@ -50,7 +50,11 @@ TITLES = {
     "gpu_peak": N_("GPU memory, peak"),
     "eta": N_("time left"),
 }
-BYTES = re.compile(r"^(rss|gpu_(allocated|reserved|peak)|gpu\d+/memory.*|host/memory.*)$")
+BYTES = re.compile(
+    r"^(rss|gpu_(allocated|reserved|peak)|gpu\d+/memory.*|host/(memory.*|disk_free|worker_rss)|.*_mem_(cpu|gpu)_.*)$"
+)
+# What somebody set, and did not measure: a line without noise, which smoothing would only falsify.
+SET = re.compile(r"^(.*[/_])?(learning_rate|lr|epoch)$|^.*/lr[-_].*$|^lr-.*$")
 SECONDS = re.compile(r"^(eta|.*_runtime)$")
 COUNTS = re.compile(r".*_per_second$")
 # A value that was not told at the very place of the cursor is looked for in as many events before it.
@@ -78,6 +82,11 @@ class Metric:
     def evaluation(self) -> bool:
         """Whether it comes from evaluations: few points, each for itself."""
         return self.track.startswith("eval ")
+
+    @property
+    def smooth(self) -> bool:
+        """Whether a moving average tells more than the values: neither of a schedule, nor of few exact ones."""
+        return not self.evaluation and not SET.match(self.key)
 
     @property
     def title(self) -> str:
@@ -142,6 +151,7 @@ def find_metrics(runs: Iterable[Telemetry]) -> list[Metric]:
                     metric = _metric(track_name, name, found)
                     found.setdefault(metric.key, metric)
     order = {key: place for place, key in enumerate(FIRST)}
+    large = {key: place for place, key in enumerate(BYTES_FIRST)}
     late = {key: place for place, key in enumerate(LAST)}
     place = {key: index for index, key in enumerate(found)}
 
@@ -150,6 +160,8 @@ def find_metrics(runs: Iterable[Telemetry]) -> list[Metric]:
             return (0, order[metric.key], 0)
         if metric.key in late:
             return (2, late[metric.key], 0)
+        if BYTES.match(metric.key):
+            return (3, large.get(metric.key, len(large)), place[metric.key])
         return (1, 0 if metric.track == "step" else 1 if metric.evaluation else 2, place[metric.key])
 
     return sorted(found.values(), key=rank)

@@ -13,7 +13,8 @@ from pathlib import Path
 from core.errors import NsmcTuiError
 from core.events import EVENTS_FILE, encode
 from core.foreign import open_log, signature, source_of
-from core.log_scan import NAN, Batch, parse, read_batches, scan
+from core.log_batch import Batch
+from core.log_scan import NAN, parse, scan
 from core.runs import STATUS_FILE, Run, load_run
 from tui.telemetry import Progress, Telemetry
 
@@ -29,6 +30,8 @@ SAMPLE_BYTES = 4096
 HEAD_BYTES, TAIL_BYTES = 64 << 10, 256 << 10
 # Seconds that reading the rest waits for the sample to be taken, and then for its picture.
 SAMPLE_PATIENCE, SAMPLE_PAINTED = 5.0, 0.1
+# Portions that wait for the screen at most: a reader that is far ahead would hold the log in memory twice.
+WAITING = 8
 # What the screen takes in one go keeps keys waiting for no longer than this.
 PORTION_SECONDS = 0.008
 
@@ -71,16 +74,23 @@ class LogReader:
         sampled = self._offset == 0 and size >= SAMPLED_FROM
         if sampled:
             yield News(self._sample(size), sample=True), 0.0
-        if size - self._offset < SAMPLED_FROM:
-            for batch, _half in read_batches(self.path, self._offset, size):
-                self._offset = batch.end
-                yield News(batch), batch.end / size
-            return
-        for batch in scan(self.path, self._offset, size):
+        for batch in self._kept(status) if sampled else scan(self.path, self._offset, size):
             self._offset = batch.end
             yield News(batch), batch.end / size
         if sampled:
             yield News(whole=True), 1.0
+
+    def _kept(self, status: os.stat_result) -> Iterator[Batch]:
+        """All of a long log: what the cache has of it, and then the rest, which is put there."""
+        # Most runs that are opened have a short log.
+        from core.log_cache import LogCache
+
+        cache = LogCache(self.path, status)
+        end = 0
+        for batch in cache.read():
+            end = batch.end
+            yield batch
+        yield from cache.keep(scan(self.path, end, status.st_size))
 
     def _sample(self, size: int) -> Batch:
         """The beginning, the end, and lines from all over the log between them."""
@@ -145,6 +155,8 @@ class RunFeed:
         self._notify: Callable[[], object] | None = None
         self._asked = threading.Event()
         self._failed = False
+        self._looked = threading.Event()
+        self._room = threading.Event()
 
     # -- the thread --------------------------------------------------------------------------------------------
 
@@ -173,19 +185,30 @@ class RunFeed:
             for item in self._look():
                 if self._closed.is_set():
                     return
+                while len(self._news) >= WAITING and not self._closed.is_set():
+                    self._tell()
+                    self._room.wait(0.05)
+                    self._room.clear()
                 self._news.append(item)
                 first = first and not item[0].sample
                 if not first:
                     self._tell()
                 if item[0].sample:
+                    self._looked.set()
                     # Reading all of it keeps every core busy: the sample is painted first.
                     self._sample_taken.wait(SAMPLE_PATIENCE)
                     if self._closed.wait(SAMPLE_PAINTED):
                         return
             first = False
+            self._looked.set()
             if self._news:
                 self._tell()
             self._closed.wait(LOOK_EVERY)
+
+    @property
+    def looked(self) -> bool:
+        """Whether what can be read in no time is read: all of a short log, a sample of a long one."""
+        return self._looked.is_set()
 
     def _tell(self) -> None:
         if self._notify is not None and not self._asked.is_set():
@@ -235,6 +258,7 @@ class RunFeed:
         while self._news:
             news, share = self._news.popleft()
             self._take(news, share)
+            self._room.set()
             if time.monotonic() > deadline:
                 break
         return bool(self._news)

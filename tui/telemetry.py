@@ -13,7 +13,8 @@ import numpy as np
 
 from core import formats
 from core.i18n import gettext as _
-from core.log_scan import GAP, NAN, Batch
+from core.log_batch import Batch
+from core.log_scan import GAP, NAN
 from core.order_log import ANSWERS
 from tui.columns import Track
 from tui.machine_history import MachineHistory

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from core import log_scan
-from core.log_scan import Batch, parse, read_batches, scan
+from core.log_batch import Batch
+from core.log_scan import parse, read_batches, scan
 
 
 def lines(events: list[Any]) -> bytes:

@@ -6,22 +6,25 @@ import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from core.log_cache import LogCache
 from core.paths import settings_file
 from core.runs import write_status
 from tests.tui.chart_runs import BATCH, loss_at, make_run, run_events, step_event, write_events
 from tests.tui.test_columns import plain_ema
 from tests.tui.test_screens import control_bytes, screen_text, until
 from tui.app import NsmcTuiApp
+from tui.chart_choices import Choices
 from tui.columns import Track
 from tui.feed import RunFeed
 from tui.screens.monitor import MonitorScreen
-from tui.widgets.chart_grid import ChartGrid, Choices
+from tui.widgets.chart_grid import ChartGrid
 
 STEPS = 200
 
@@ -37,6 +40,7 @@ def run(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def _own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NSMC_TUI_SETTINGS", str(tmp_path / "settings.toml"))
+    monkeypatch.setenv("NSMC_TUI_CACHE", str(tmp_path / "cache"))
 
 
 async def opened(pilot: Pilot, condition: Callable[[ChartGrid], object] | None = None) -> ChartGrid:
@@ -58,7 +62,11 @@ def caption(app: NsmcTuiApp, title: str) -> str:
 
 
 async def test_every_number_is_a_chart_and_a_pattern_chooses(run: Path) -> None:
-    more = [{"v": 1, "ts": 1.75e9 + n, "type": "device", "index": 0, "util": 50 + n, "name": "x"} for n in range(3)]
+    more: list[dict[str, Any]] = [
+        {"v": 1, "ts": 1.75e9 + n, "type": "device", "index": 0, "util": 50 + n, "name": "x"} for n in range(3)
+    ]
+    figures = {"dev_mem_cpu_alloc_delta": 4096.0}
+    more.append({"v": 1, "ts": 1.75e9, "type": "eval", "step": STEPS, "split": "dev", "metrics": figures})
     write_events(run, [*more, step_event(STEPS + 1, STEPS, my_own_number=3.5, note="text", flag=True)])
     app = NsmcTuiApp(run.parent, run=run)
     async with app.run_test(size=(120, 40)) as pilot:
@@ -66,6 +74,12 @@ async def test_every_number_is_a_chart_and_a_pattern_chooses(run: Path) -> None:
         keys = [metric.key for metric in grid.metrics]
         assert keys[:4] == ["loss", "eval_accuracy", "eval_loss", "learning_rate"]
         assert {"gpu0/util", "my_own_number", "rss", "grad_norm"} <= set(keys)
+        # Bytes come last, whatever they are called.
+        assert set(keys[-2:]) == {"rss", "dev_mem_cpu_alloc_delta"}
+        # A schedule is drawn as it was set, what is measured as its average.
+        rate, loss = (next(metric for metric in grid.metrics if metric.key == key) for key in ("learning_rate", "loss"))
+        assert grid.sources[0].smooth(rate, 0.9) is None
+        assert grid.sources[0].smooth(loss, 0.9) is not None
         assert not {"note", "flag", "max_steps", "v"} & set(keys)
         await pilot.press("slash")
         await until(pilot, lambda: app.screen.query_one("#metric-filter", Input).has_focus)
@@ -204,6 +218,8 @@ async def test_a_long_log_is_shown_at_once_and_read_to_the_end(tmp_path: Path) -
         seen.append(share)
     assert not feed.behind
     assert seen == sorted(seen)
+    cache = LogCache(path / "events.jsonl", (path / "events.jsonl").stat())
+    assert list(cache.read())[-1].end == (path / "events.jsonl").stat().st_size
     np.testing.assert_array_equal(feed.telemetry.steps, np.arange(1, steps + 1))
     app = NsmcTuiApp(tmp_path, run=path)
     async with app.run_test(size=(160, 48)) as pilot:

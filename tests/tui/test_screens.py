@@ -8,15 +8,18 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.pilot import Pilot
+from textual.screen import Screen
 from textual.widgets import Static
 
 from core.i18n import set_language
 from core.predictions import Predictions
 from core.runs import create_run_dir, process_start, read_status, write_status
 from tui.app import NsmcTuiApp
+from tui.feed import RunFeed
 from tui.screens.evaluation import EvaluationScreen
 from tui.screens.help import HelpScreen
 from tui.screens.monitor import MonitorScreen
@@ -274,6 +277,25 @@ async def test_an_app_opened_on_a_run_has_the_list_behind_it_and_leaves_from_the
         assert len(app.screen_stack) == 2
         await pilot.press("q")
         await until(pilot, lambda: not app.is_running)
+
+
+async def test_the_first_picture_of_a_run_has_its_charts(run_copy: Path) -> None:
+    feed = RunFeed(run_copy)
+    feed.begin()
+    app = NsmcTuiApp(run_copy.parent, run=run_copy, feed=feed)
+    painted: list[str] = []
+    display = app._display
+
+    def noted(screen: Screen[Any], renderable: Any) -> None:
+        if renderable is not None and not app._batch_count and isinstance(screen, MonitorScreen):
+            painted.append("\n".join(line.text for line in screen.query_one(ChartGrid)._strips))
+        display(screen, renderable)
+
+    app._display = noted  # type: ignore[method-assign]
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: painted)
+        assert app.screen._feed is feed
+        assert sum(1 for sign in painted[0] if "\u2800" < sign <= "\u28ff") > 50
 
 
 async def test_the_footer_stays_until_other_keys_are_to_be_shown(run_copy: Path) -> None:

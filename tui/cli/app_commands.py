@@ -18,6 +18,7 @@ from core.i18n import gettext as _
 if TYPE_CHECKING:
     from core.run_index import RunIndex
     from tui.cli import Context
+    from tui.feed import RunFeed
 
 # Longer than the import of the app takes there is no head start to be had.
 EARLY = 0.5
@@ -40,6 +41,17 @@ def _look_early(runs: Path) -> tuple[RunIndex, Thread]:
     return index, looking
 
 
+def _read_early(run: Path) -> RunFeed | None:
+    """The feed of `run`, which begins to read; None where the screen has to say that it cannot be read."""
+    from tui.feed import RunFeed
+
+    with suppress(NsmcTuiError):
+        feed = RunFeed(run)
+        feed.begin()
+        return feed
+    return None
+
+
 def run_app(context: Context, run: Path | None = None, screen: str = "", demo: bool = False) -> int:
     """Open the app and return its exit code. Raises UsageError where there is no terminal."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -51,7 +63,7 @@ def run_app(context: Context, run: Path | None = None, screen: str = "", demo: b
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # What is made while starting stays; looking through it again and again delays the first picture.
     gc.disable()
-    index = None
+    index, feed = None, None
     if run is None and screen in ("", "runs"):
         # The list is what is shown first.
         index, looking = _look_early(context.runs)
@@ -59,8 +71,10 @@ def run_app(context: Context, run: Path | None = None, screen: str = "", demo: b
 
         looking.join(0.05)
     else:
+        if run is not None and screen in ("", "monitor"):
+            feed = _read_early(run)
         from tui.app import NsmcTuiApp
-    app = NsmcTuiApp(context.runs, run=run, screen=screen, demo=demo, index=index)
+    app = NsmcTuiApp(context.runs, run=run, screen=screen, demo=demo, index=index, feed=feed)
     app.run()
     return app.return_code or 0
 

@@ -62,6 +62,14 @@ class BaseScreen(Screen[None]):
         """Draw at once what a key brought about, in one picture."""
         paint(self)
 
+    def _compositor_refresh(self) -> None:
+        # While the app collects updates, Textual draws the picture here and throws it away. It is put off instead: what
+        # is to be painted stays known, and the first picture is made once. The name is private; Textual is pinned.
+        if self.app._batch_count:
+            self._layout_required = True
+        else:
+            super()._compositor_refresh()
+
     def set_top(self, *crumbs: str, state: str = "") -> None:
         """Show where we are, and the run's state."""
         bar = self.query_one(TopBar)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from rich.text import Text
 from textual import on, work
 from textual.binding import BindingType
 from textual.containers import Container, Horizontal
+from textual.events import Mount
 from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Input
@@ -19,13 +21,14 @@ from core import formats
 from core.i18n import N_
 from core.i18n import gettext as _
 from core.settings import load_settings, save_setting
+from tui.chart_choices import Choices
 from tui.chart_drawing import Source
 from tui.colour_depth import ascii_of
 from tui.feed import RunFeed
 from tui.keymap import key
 from tui.pace import Pace
 from tui.screens.monitor_orders import MonitorOrders
-from tui.widgets.chart_grid import ChartGrid, Choices
+from tui.widgets.chart_grid import ChartGrid
 from tui.widgets.device_panel import DevicePanel
 from tui.widgets.failure_card import FailureCard
 from tui.widgets.live_text import LiveText
@@ -34,6 +37,8 @@ from tui.widgets.order_line import OrderLine
 
 # Seconds between two pictures at least: more on few cores (`tui.pace`), and on a line that is slower than that.
 FRAME = 0.25
+# So long the first picture waits for the log, and as long it lets the reader go on each time it looks.
+FIRST_LOOK, A_MOMENT = 0.15, 0.002
 # Chunks of output that may wait for the terminal before a picture is left out.
 BACKLOG = 4
 BAR = 32
@@ -58,7 +63,7 @@ class NotKept(Message):
 
 class MonitorScreen(MonitorOrders):
     """Watches a run live, a finished one at rest. `overlay` are runs whose lines are laid over this one's; without
-    any, the marked runs and the baseline are, at the key `o`."""
+    any, the marked runs and the baseline are, at the key `o`. `feed` is one of this run that is reading already."""
 
     NAME = "monitor"
     CSS_PATH = "monitor.tcss"
@@ -72,8 +77,8 @@ class MonitorScreen(MonitorOrders):
         ),
     ]
 
-    def __init__(self, run_dir: Path, overlay: Sequence[Path] = ()) -> None:
-        super().__init__(run_dir)
+    def __init__(self, run_dir: Path, overlay: Sequence[Path] = (), feed: RunFeed | None = None) -> None:
+        super().__init__(run_dir, feed)
         self._others: list[RunFeed] = []
         self._overlay = list(overlay)
         self._sources: dict[Path, Source] = {}
@@ -100,12 +105,15 @@ class MonitorScreen(MonitorOrders):
             with Container(id="device"):
                 yield DevicePanel(self.run_dir)
 
-    def on_mount(self) -> None:
-        """Begin to look after the run."""
-        super().on_mount()
+    @on(Mount)
+    async def _begin(self) -> None:
+        """Look after the run; what can be read in no time is part of the first picture."""
         self.set_top(self.run_title, _("Monitor"))
         self.query_one(ChartGrid).focus()
-        self._dirty = not self._feed.take()
+        deadline = time.monotonic() + FIRST_LOOK
+        while (self._feed.take() or not self._feed.looked) and time.monotonic() < deadline:
+            await asyncio.sleep(A_MOMENT)
+        self._dirty = True
         self._feed.start(self._notify(self._feed))
         if self._overlay:
             self._lay_over(self._overlay)
@@ -183,7 +191,9 @@ class MonitorScreen(MonitorOrders):
         if not self.is_current or not self._dirty:
             return
         self._dirty = False
-        self._pace.drawn()
+        if run is not None:
+            # What stands there before the run is read is no picture that the next one would have to wait for.
+            self._pace.drawn()
         self._drawn_state = run.state if run is not None else ""
         if run is not None:
             self.set_top(self.run_title, _("Monitor"), state=run.state)

@@ -71,16 +71,16 @@ class MonitorOrders(RunScreen):
     ORDERS: ClassVar[frozenset[str]] = frozenset({"stop", "order", "pause", "abort", "stop_at"})
     OVER: ClassVar[frozenset[str]] = frozenset({"resume", "start_again"})
 
-    def __init__(self, run_dir: Path) -> None:
+    def __init__(self, run_dir: Path, feed: RunFeed | None = None) -> None:
         super().__init__(run_dir)
-        self._feed = RunFeed(run_dir)
+        self._feed = feed if feed is not None else RunFeed(run_dir)
         self._orders = OrderLog(run_dir)
         self._answers: tuple[int, int] = (0, 0)
         self._paused: bool | None = None
 
     def on_mount(self) -> None:
         """Look for the orders of others, and for what the worker writes, as long as the screen lives."""
-        super().on_mount()
+        # Textual calls the handlers of all base classes by itself.
         self.set_interval(LOOK, self._look_around)
 
     def _look_around(self) -> None:
