@@ -222,21 +222,15 @@ def agreement_from(header: dict[str, Any], payload: Payload) -> Agreement:
 def deletion_from(header: dict[str, Any], payload: Payload) -> Deletion:
     """The answer to `deletion`."""
     arrays = arrays_from(header, payload)
+    told: dict[str, Any] = {
+        **{name: header[name] for name in ("target", "probability", "mode", "draws", "seed", "random_area")},
+        **{name: arrays[name] for name in ("order", "curves", "random", "random_sd", "areas")},
+    }
     return Deletion(
         inspection=inspection_from(header["inspection"]),
-        target=header["target"],
-        probability=header["probability"],
-        mode=header["mode"],
-        draws=header["draws"],
-        seed=header["seed"],
         methods=tuple(header["methods"]),
         notes=tuple(header["notes"]),
-        order=arrays["order"],
-        curves=arrays["curves"],
-        random=arrays["random"],
-        random_sd=arrays["random_sd"],
-        areas=arrays["areas"],
-        random_area=header["random_area"],
+        **told,
     )
 
 
@@ -259,18 +253,12 @@ def knock_out_from(header: dict[str, Any], payload: Payload) -> KnockOut:
 @_reading
 def flip_from(header: dict[str, Any], payload: Payload) -> Flip:
     """The answer to `flip`."""
+    told = ("found", "mode", "text", "minimal", "tried_size", "evaluations", "exhausted")
     return Flip(
         inspection=inspection_from(header["inspection"]),
-        found=header["found"],
         words=tuple(header["words"]),
-        mode=header["mode"],
-        text=header["text"],
         probabilities=tuple(header["probabilities"]),
-        minimal=header["minimal"],
-        tried_size=header["tried_size"],
-        evaluations=header["evaluations"],
-        exhausted=header["exhausted"],
-        masked=tuple(header["masked"]),
+        **{name: header[name] for name in told},
     )
 
 

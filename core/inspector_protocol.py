@@ -176,20 +176,6 @@ def open_request(path: str | os.PathLike[str], device: str | None = None) -> dic
     return {"op": "open", "path": os.fspath(path), "device": device}
 
 
-def inspect_request(
-    model: str | os.PathLike[str], text: str, max_length: int | None, attention: bool, device: str | None
-) -> dict[str, Any]:
-    """The request for tokens, probabilities and attention of `text`."""
-    return {
-        "op": "inspect",
-        "model": os.fspath(model),
-        "text": text,
-        "max_length": max_length,
-        "attention": attention,
-        "device": device,
-    }
-
-
 def dump(message: dict[str, Any]) -> bytes:
     """`message` as one line."""
     return json.dumps(message).encode("ascii") + b"\n"

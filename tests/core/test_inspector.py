@@ -158,11 +158,11 @@ def test_replaced_files_are_loaded_anew(session: InspectorSession, tmp_path: Pat
 
 
 def test_queued_requests_can_be_cancelled(raw: Raw, models: list[str]) -> None:
-    questions = [
-        {"id": 100 + n, **protocol.inspect_request(models[0], "최고 " * 100, 128, True, "cpu")} for n in range(9)
+    requests = [
+        {"id": 100 + n, **questions.inspect(models[0], "최고 " * 100, 128).request, "device": "cpu"} for n in range(9)
     ]
-    raw.send(*questions, {"op": "cancel", "target": 107}, {"op": "cancel", "target": 4711})
-    answers = {header["id"]: header for header, _payload in (raw.receive() for _question in questions)}
+    raw.send(*requests, {"op": "cancel", "target": 107}, {"op": "cancel", "target": 4711})
+    answers = {header["id"]: header for header, _payload in (raw.receive() for _request in requests)}
     assert sorted(answers) == list(range(100, 109))
     assert answers[107]["error"] == protocol.CANCELLED
     assert all(answers[n]["ok"] for n in range(100, 107))
@@ -202,7 +202,7 @@ def test_request_under_way_is_cancelled(raw: Raw, models: list[str]) -> None:
 def test_newer_request_of_a_slot_supersedes_older_ones(raw: Raw, models: list[str]) -> None:
     raw.send(long_request(models[0], 210, slot="what if"))
     wait_until_working(raw, 210)
-    plain = protocol.inspect_request(models[0], "최고", 128, False, "cpu")
+    plain = {**questions.inspect(models[0], "최고", 128, attention=False).request, "device": "cpu"}
     raw.send({"id": 211, **plain, "slot": "what if"}, {"id": 212, **plain}, {"id": 213, **plain, "slot": "what if"})
     answers = [next_answer(raw) for _request in range(4)]
     assert {header["id"]: header.get("error") for header in answers} == {

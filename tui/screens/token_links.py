@@ -14,6 +14,7 @@ from textual.widget import Widget
 from core.i18n import N_
 from core.i18n import gettext as _
 from tui.attention_subject import Subject
+from tui.heat_keys import LAYER_AND_HEAD
 from tui.heat_scale import colour, scale_of
 from tui.heat_view import HeatChoice, heat_of
 from tui.keymap import key
@@ -31,17 +32,7 @@ class TokenLinksScreen(BaseScreen):
     TokenLinksScreen TokenLinks { height: 1fr; padding: 0 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        key(
-            "l",
-            "layer(1)",
-            N_("Layer, head"),
-            N_("Next layer; the mean comes after the last"),
-            show=True,
-            display="l h",
-        ),
-        key("L", "layer(-1)", N_("Layer back"), N_("Layer before")),
-        key("h", "head(1)", N_("Head"), N_("Next head; the mean comes after the last")),
-        key("H", "head(-1)", N_("Head back"), N_("Head before")),
+        *LAYER_AND_HEAD,
         key("m", "method", N_("Method"), N_("Attention or rollout"), show=True),
         key(
             "z", "special", N_("Special tokens"), N_("Special tokens hidden, hidden and renormalised, shown"), show=True

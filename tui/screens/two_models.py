@@ -22,6 +22,7 @@ from core.inspector_protocol import Inspection
 from core.rank_agreement import spearman
 from core.text import visible
 from tui.attention_subject import Subject
+from tui.heat_keys import LAYER_AND_HEAD
 from tui.heat_scale import colour
 from tui.heat_view import HeatChoice
 from tui.keymap import key
@@ -90,17 +91,7 @@ class TwoModelsScreen(BaseScreen):
 
     CSS_PATH = "two_models.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        key(
-            "l",
-            "layer(1)",
-            N_("Layer, head"),
-            N_("Next layer; the mean comes after the last"),
-            show=True,
-            display="l h",
-        ),
-        key("L", "layer(-1)", N_("Layer back"), N_("Layer before")),
-        key("h", "head(1)", N_("Head"), N_("Next head; the mean comes after the last")),
-        key("H", "head(-1)", N_("Head back"), N_("Head before")),
+        *LAYER_AND_HEAD,
         key(
             "m",
             "method",

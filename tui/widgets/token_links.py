@@ -15,7 +15,6 @@ from textual import events
 from textual.binding import BindingType
 from textual.geometry import Size
 from textual.message import Message
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from core.i18n import N_
@@ -23,6 +22,7 @@ from tui.colour_depth import ascii_of
 from tui.heat_scale import HeatScale, colour, scale_of
 from tui.heat_view import Unit
 from tui.keymap import key, localise
+from tui.widgets.line_view import LineView
 from tui.widgets.top_bar import fit
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ NUMBER = 7
 """Columns of a weight with the space around it."""
 
 
-class TokenLinks(ScrollView, can_focus=True):
+class TokenLinks(LineView, can_focus=True):
     """The units of a text in order, one a line; up and down choose one. Posts `Moved` when another is chosen.
 
     cursor: index of the chosen unit.
@@ -114,7 +114,7 @@ class TokenLinks(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """One unit in both columns."""
-        base, width = self.rich_style, self.scrollable_content_region.width
+        base, width = self.base_style, self.scrollable_content_region.width
         row = y + self.scroll_offset.y
         if row >= len(self.units):
             return Strip.blank(width, base)
