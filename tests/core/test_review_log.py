@@ -130,6 +130,36 @@ def test_a_full_disk_keeps_nothing_and_says_so(tmp_path: Path) -> None:
     assert not log.can_undo
 
 
+FILLING = """
+    import resource, sys
+    from pathlib import Path
+    from core.errors import DiskFullError
+    from core.review_log import Opinion, ReviewLog
+    log = ReviewLog(Path(sys.argv[1]), "test", "kim")
+    log.keep([("1", Opinion("sarcasm"))])
+    # Room for half a line more.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (log.path.stat().st_size + 60, resource.RLIM_INFINITY))
+    for _attempt in range(2):
+        try:
+            log.keep([("2", Opinion("ambiguous"))])
+        except DiskFullError as error:
+            print(error.message, log.shown("2").empty, log.shown("1").verdict)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    log.keep([("3", Opinion("ambiguous"))])
+"""
+
+
+def test_a_disk_that_fills_up_in_the_middle_of_a_line_loses_nothing_that_was_kept(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", textwrap.dedent(FILLING), str(tmp_path)]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert len(told) == 2
+    assert all(line.startswith("not kept") and line.endswith("True sarcasm") for line in told)
+    log = ReviewLog(tmp_path, "test", "kim")
+    log.refresh()
+    assert set(log.held()) == {"1", "3"}
+    assert log.skipped == 1
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)

@@ -64,3 +64,43 @@ def test_500_verdicts_at_20_keys_a_second_and_a_kill_lose_none_that_was_shown(tm
     again.until(lambda text: f"{len(records) - 1} judged" in text and "undone" in text)
     again.press("\x11")
     assert again.end() == 0
+
+
+@pytest.mark.timeout(120)
+def test_two_reviewers_at_ten_keys_a_second_lose_nothing_and_see_each_other(tmp_path: Path) -> None:
+    rows = [(f"리뷰 {n} 별로예요", n % 2, 1.0 if n % 2 == 0 else -1.0) for n in range(120)]
+    run_dir = make_run(tmp_path, rows)
+    # Someone died in the middle of a line before.
+    (run_dir / "review.jsonl").write_text('{"id": "1000", "verd')
+    terminals = {
+        name: Terminal(
+            "--runs", str(tmp_path), "open", run_dir.name, "--screen", "review", NSMC_TUI_REVIEWER=name, USER=name
+        )
+        for name in ("kim", "lee")
+    }
+    for terminal in terminals.values():
+        terminal.until(lambda text: "1 of 120" in text)
+        terminal.child.delaybeforesend = None
+    # lee begins at the other end: each has reviews of their own, and some of the other's.
+    terminals["lee"].press("G")
+    terminals["lee"].until(lambda text: "120 of 120" in text)
+    for _step in range(69):
+        terminals["lee"].press("p")
+    terminals["lee"].until(lambda text: "51 of 120" in text)
+    for _press in range(60):
+        begun = time.monotonic()
+        terminals["kim"].press("s")
+        terminals["lee"].press("a")
+        for terminal in terminals.values():
+            with contextlib.suppress(pexpect.TIMEOUT):
+                terminal.stream.feed(terminal.child.read_nonblocking(1 << 16, timeout=0.01))
+        time.sleep(max(0.0, 0.1 - (time.monotonic() - begun)))
+    for terminal in terminals.values():
+        terminal.until(lambda text: "110 judged" in text)
+        terminal.press("\x11")
+        assert terminal.end() == 0
+    lines = (run_dir / "review.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines[1:]]
+    counts = {name: sum(record["by"] == name for record in records) for name in terminals}
+    assert counts == {"kim": 60, "lee": 60}
+    assert len({record["id"] for record in records}) == 110
