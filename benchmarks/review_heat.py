@@ -1,6 +1,6 @@
 """Keys of the attention views in a real pseudo-terminal: another layer, another head, scrolling 128 × 128, heads.
 
-`python benchmarks/review_heat.py [--keys 40]`
+`python benchmarks/review_heat.py [--keys 40] [--size 160x48]`
 
 Opens the real app on a run of its own making: random weights in the shape of XLM-R-base (12 layers × 12 heads, but
 narrow, for what is measured is the screen), and a review of 126 tokens. A key's time goes from writing it into the
@@ -31,7 +31,8 @@ import numpy as np
 QUIET = 0.04
 """Seconds of silence after which a key counts as answered."""
 
-COLUMNS, LINES = 160, 48
+BESIDE = 120
+"""Columns from which the map stands beside the list."""
 
 
 def make_run(directory: Path) -> Path:
@@ -78,9 +79,9 @@ def make_run(directory: Path) -> Path:
 class Terminal:
     """The app in a pseudo-terminal."""
 
-    def __init__(self, run_dir: Path, home: Path) -> None:
+    def __init__(self, run_dir: Path, home: Path, columns: int, lines: int) -> None:
         self.master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         environment = {
             **os.environ,
             "TERM": "xterm-256color",
@@ -142,16 +143,16 @@ class Terminal:
         os.close(self.master)
 
 
-DOWN, RIGHT, UP = b"\x1b[B", b"\x1b[C", b"\x1b[A"
+DOWN, RIGHT, LEFT, UP = b"\x1b[B", b"\x1b[C", b"\x1b[D", b"\x1b[A"
 
 
-def measure(keys: int) -> list[tuple[str, list[float], int]]:
+def measure(keys: int, columns: int, lines: int) -> list[tuple[str, list[float], int]]:
     """For each view its name, milliseconds of each key, and bytes a key."""
     results = []
     with tempfile.TemporaryDirectory() as directory:
-        terminal = Terminal(make_run(Path(directory) / "runs"), Path(directory))
+        terminal = Terminal(make_run(Path(directory) / "runs"), Path(directory), columns, lines)
         try:
-            terminal.wait_for("layer 11")
+            terminal.wait_for("layer 11" if columns >= BESIDE else "1 of")
             # The app looks at the machine every two seconds; what it writes then is no answer to a key.
             terminal.read(0.5)
 
@@ -167,6 +168,9 @@ def measure(keys: int) -> list[tuple[str, list[float], int]]:
             run("list: cursor (peer)", [DOWN, UP])
             terminal.read(1.0)
             terminal.press(b"\r")
+            if columns < BESIDE:
+                terminal.wait_for("layer 11")
+            terminal.read(0.5)
             run("layer", [b"l"])
             run("head", [b"h"])
             run("map 124 × 124 by word: row down", [DOWN])
@@ -175,7 +179,10 @@ def measure(keys: int) -> list[tuple[str, list[float], int]]:
             run("map 124 × 124 by token: scroll", [DOWN, RIGHT])
             terminal.press(b"o")
             terminal.read(1.0)
-            run("heads 12 × 12: next", [DOWN, RIGHT, UP, RIGHT])
+            # From the first head, in a square: a key at the edge would do nothing.
+            terminal.press(b"g")
+            terminal.read(0.5)
+            run("heads 12 × 12: next", [RIGHT, DOWN, LEFT, UP])
         finally:
             terminal.close()
     return results
@@ -185,8 +192,10 @@ def main() -> None:
     """Measure and print one table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keys", type=int, default=40)
+    parser.add_argument("--size", default="160x48")
     arguments = parser.parse_args()
-    results = measure(arguments.keys)
+    columns, lines = (int(part) for part in arguments.size.split("x"))
+    results = measure(arguments.keys, columns, lines)
     peer = statistics.median(results[0][1])
     print(f"{'key':<40}{'median ms':>10}{'p95 ms':>9}{'bytes':>8}{'× peer':>8}")
     for name, times, size in results:

@@ -263,6 +263,7 @@ class HeadGridScreen(BaseScreen):
         if self._resting is not None:
             self._resting.stop()
         self._resting = self.set_timer(RESTING, self._show_preview)
+        self.paint()
 
     def _show_title(self) -> None:
         grid = self.query_one(HeadGrid)
@@ -306,7 +307,8 @@ class HeadGridScreen(BaseScreen):
                 signed = face == "knock_out" or STATS[face].low < 0
                 line.append(f" · {name} ", quiet)
                 line.append(number_text(float(numbers[layer, head]), signed))
-        self.query_one("#head-numbers", Static).update(line)
+        # Its height is fixed: the screen need not be laid out anew for each head.
+        self.query_one("#head-numbers", Static).update(line, layout=False)
         self.query_one("#head-answer", SpreadLine).show(self._answer())
 
     def _answer(self) -> Text:
