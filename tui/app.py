@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on, work
 from textual.app import SystemCommand
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.notifications import SeverityLevel
 from textual.reactive import reactive
@@ -308,6 +308,12 @@ class NsmcTuiApp(AlertingApp):
 
             self._decisions = Decisions(self)
         return self._decisions
+
+    def get_key_display(self, binding: Binding) -> str:
+        """A key as people write it; `ctrl+s`, not `^s`, wherever it stands."""
+        modifiers, _key = binding.parse_key()
+        shown = super().get_key_display(binding)
+        return f"ctrl+{shown[1:]}" if "ctrl" in modifiers and shown.startswith("^") else shown
 
     def say(self, text: str, *, severity: SeverityLevel = "information", timeout: float = 5) -> None:
         """A toast of one or more lines; foreign text in it is never markup."""

@@ -70,7 +70,8 @@ def own_bindings(screen: Screen[Any]) -> list[tuple[Binding, DOMNode]]:
 def key_names(screen: Screen[Any], action: str) -> list[str]:
     """The keys that do `action` on `screen` as people write them, without the Korean letters of the same keys."""
     names = [
-        screen.app.get_key_display(active.binding)
+        # A display of two keys stands for a pair in the footer; the other one has a line of its own.
+        active.binding.key if " " in (active.binding.key_display or "") else screen.app.get_key_display(active.binding)
         for active in screen.active_bindings.values()
         if active.binding.action == action
     ]

@@ -6,6 +6,7 @@ import time
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar, cast
 
+from rich.cells import cell_len
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from core.alert_log import RunAlert
     from tui.app import NsmcTuiApp
 
-RUN_WIDTH = 18
+RUN_WIDTH, NARROW_RUN_WIDTH = 18, 12
+WIDE_LIST = 90
 MARKS = {"error": "✗", "warning": "!", "info": "·"}
 
 
@@ -39,7 +41,7 @@ class AlertsScreen(ModalScreen[None]):
     AlertsScreen { align: center middle; background: $background 60%; }
     AlertsScreen > Vertical { width: 110; max-width: 96%; height: 80%; padding: 1 2; background: $panel; }
     AlertsScreen #choices { height: 1fr; background: $panel; border: none; padding: 0; }
-    AlertsScreen #about { height: 4; }
+    AlertsScreen #about { height: 6; margin-top: 1; }
     AlertsScreen #keys { height: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -90,12 +92,15 @@ class AlertsScreen(ModalScreen[None]):
         self.query_one("#title", Static).update(title)
         choices.clear_options()
         width = max(30, choices.size.width - 2)
-        choices.add_options([Option(self._line(one, width)) for one in self._shown])
+        # A message says more than the end of a long name, which stands below in full.
+        longest = max((cell_len(visible(one.run)) for one in self._shown), default=0)
+        names = min(longest, RUN_WIDTH if width >= WIDE_LIST else NARROW_RUN_WIDTH)
+        choices.add_options([Option(self._line(one, width, names)) for one in self._shown])
         if self._shown:
             choices.highlighted = min(before or 0, len(self._shown) - 1)
         self._tell()
 
-    def _line(self, one: RunAlert, width: int) -> Text:
+    def _line(self, one: RunAlert, width: int, names: int) -> Text:
         variables = self.app.theme_variables
         seen = self._nsmc.alert_state.acknowledged(one.key)
         tone = {"error": variables.get("error", ""), "warning": variables.get("warning", "")}.get(one.alert.level, "")
@@ -104,8 +109,8 @@ class AlertsScreen(ModalScreen[None]):
         text.append(sign_for(self.app, mark), style="dim" if seen else tone)
         moment = datetime.fromtimestamp(one.alert.ts)
         text.append(f"{moment:%m-%d %H:%M}  ", style="dim")
-        run = fit(visible(one.run), RUN_WIDTH)
-        text.append(run + " " * (RUN_WIDTH + 2 - Text(run).cell_len), style="dim" if seen else "bold")
+        run = fit(visible(one.run), names)
+        text.append(run + " " * (names + 2 - Text(run).cell_len), style="dim" if seen else "bold")
         text.append(fit(visible(one.alert.message), max(8, width - text.cell_len)), style="dim" if seen else "")
         return text
 

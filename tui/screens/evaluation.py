@@ -100,6 +100,7 @@ class EvaluationScreen(ThresholdActions, RunScreen):
     def on_mount(self) -> None:
         """Load the best split there is; look again while the run is live."""
         super().on_mount()
+        self.set_top(self.run_title, _("Evaluation"))
         self._show_empty(_("reading the predictions …"))
         self._load(None)
         self.set_interval(2.0, self._look_again)
@@ -172,6 +173,7 @@ class EvaluationScreen(ThresholdActions, RunScreen):
             self._show(self._scored)
 
     def _show_empty(self, text: str) -> None:
+        self.query_one("#confusion", Confusion).matrix = None
         self.query_one("#body").display = False
         self.query_one("#line", Static).update("")
         self.query_one("#decision").display = False

@@ -25,6 +25,7 @@ from tui.widgets.form_input import Choices
 
 CPU, WHATEVER = "cpu", ""
 INTERVAL = 2.0
+NARROWEST = 30
 
 
 class GpusSeen(Message):
@@ -89,6 +90,11 @@ class GpuPicker(ModalScreen[str | None]):
         self.set_interval(INTERVAL, self._look)
         self.query_one(Choices).focus()
 
+    def on_resize(self) -> None:
+        """As much of a line as fits."""
+        if self._gpus is not None:
+            self._show()
+
     def on_unmount(self) -> None:
         """Let go of the driver."""
         if self._nvml is not None:
@@ -133,6 +139,8 @@ class GpuPicker(ModalScreen[str | None]):
         text.append(f"  {gpu.util if gpu.util is not None else '–':>3}%  ", style="")
         text.append(visible(users_of(gpu)))
         text.append(f"  {visible(gpu.name)}", style="dim")
+        # A list of options wraps what does not fit, whatever the text says of that.
+        text.truncate(max(NARROWEST, self.query_one(Choices).size.width - 2), overflow="ellipsis")
         return text
 
     def action_mark(self) -> None:

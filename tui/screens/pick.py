@@ -90,8 +90,7 @@ class PickScreen(ModalScreen[tuple[str, ...] | None]):
 
     def _line(self, name: str, about: str) -> Text:
         text = Text(no_wrap=True, overflow="ellipsis")
-        if self._several or name in self._chosen:
-            text.append(sign_for(self.app, "✓ ") if name in self._chosen else "  ")
+        text.append(sign_for(self.app, "✓ ") if name in self._chosen else "  ")
         text.append(visible(name))
         if about and about != name:
             text.append(f"  {visible(about)}", style="dim")

@@ -86,6 +86,10 @@ class Confusion(Widget, can_focus=True):
         row, column = self.cursor
         self.cursor = (min(1, max(0, row + rows)), min(1, max(0, column + columns)))
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A cell's reviews are offered when there are cells."""
+        return action != "choose" or self.matrix is not None
+
     def action_choose(self) -> None:
         """Enter the chosen cell."""
         if self.matrix is not None:

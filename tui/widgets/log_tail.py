@@ -112,6 +112,7 @@ class LogTail(Vertical):
         self._title()
 
     def _title(self) -> None:
+        self._say_if_empty()
         view = self.view
         parts = [{WORKER: LOG_FILE, RUN: _("messages of the run"), ALL: _("all by time")}[self._source]]
         if view.level != LEVELS[0]:
@@ -130,6 +131,19 @@ class LogTail(Vertical):
         text = Text(_("log"), no_wrap=True, overflow="ellipsis")
         text.append("  " + " · ".join(parts), style="dim")
         self.query_one("#log-title", Static).update(text, layout=False)
+
+    def _say_if_empty(self) -> None:
+        """Where there is no line, say why, and which key shows others."""
+        view = self.view
+        if view.level != LEVELS[0]:
+            text = _("No line is of this level.") + " " + _("F shows the others.")
+        elif self._source == WORKER:
+            text = _("{log} is empty, or not there.").format(log=LOG_FILE) + " " + _("W shows another log.")
+        elif self._run_dir is None:
+            text = _("The run has not said anything yet.")
+        else:
+            text = _("The run has not said anything yet.") + " " + _("W shows another log.")
+        view.when_empty = text
 
     # -- keys --------------------------------------------------------------------------------------------------
 

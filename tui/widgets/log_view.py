@@ -32,6 +32,7 @@ from tui.log_source import (
     nearest,
     passes,
 )
+from tui.widgets.top_bar import fit
 
 # A line is drawn no further than this; what is wider is hardly text.
 WIDEST = 2000
@@ -65,6 +66,8 @@ class LogView(ScrollView, can_focus=True):
         key("end,G", "bottom"),
     ]
     following: reactive[bool] = reactive(True)
+    when_empty: reactive[str] = reactive("")
+    """What stands there while there is no line."""
 
     class Found(Message):
         """A search is over; `row` is where, or None."""
@@ -346,7 +349,8 @@ class LogView(ScrollView, can_focus=True):
         width = self.size.width
         rows = self._rows.rows(scroll_y + y, 1) if scroll_y + y < self._rows.count else []
         if not rows:
-            return Strip.blank(width, self.rich_style)
+            told = self.when_empty if y == 0 and not self._rows.count else ""
+            return Strip([Segment(fit(told, width), self.rich_style)]).extend_cell_length(width, self.rich_style)
         line, row = rows[0], scroll_y + y
         style = self.rich_style
         if line.level in ("error", "warning"):

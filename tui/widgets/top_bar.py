@@ -89,12 +89,7 @@ class TopBar(Widget):
         return line.apply_style(self.rich_style)
 
     def _line(self, width: int) -> Text:
-        last = len(self.crumbs)
-        left = Text()
-        for index, part in enumerate(("nsmc-tui", *self.crumbs)):
-            if index:
-                left.append(sign_for(self.app, " › "), style="dim")
-            left.append(visible(part), style="bold" if index == last else "dim")
+        left = self._path(self.crumbs)
         state = state_text(self.state, self.app) if self.state else Text()
         # Not the style of the whole text: what is put behind it would be dim as well.
         machine = Text.assemble((self.machine, "dim"))
@@ -102,10 +97,22 @@ class TopBar(Widget):
         if left.cell_len + right.cell_len + 2 > width:
             right = state
         room = max(8, width - right.cell_len - 2)
+        if left.cell_len > room and len(self.crumbs) > 1:
+            # Rather than the screen's name, the end of what stands before it: a run's, which is shown elsewhere too.
+            *before, name, last = map(visible, self.crumbs)
+            left = self._path((*before, fit(name, max(8, cell_len(name) - left.cell_len + room)), last))
         if left.cell_len > room:
             left = Text(set_cell_size(left.plain, room - 1) + "…", style="bold")
         gap = max(0, width - left.cell_len - right.cell_len)
         return left + Text(" " * gap) + right
+
+    def _path(self, crumbs: tuple[str, ...]) -> Text:
+        left = Text()
+        for index, part in enumerate(("nsmc-tui", *crumbs)):
+            if index:
+                left.append(sign_for(self.app, " › "), style="dim")
+            left.append(visible(part), style="bold" if index == len(crumbs) else "dim")
+        return left
 
 
 def fit(text: str, width: int) -> str:

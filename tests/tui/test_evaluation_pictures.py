@@ -1,0 +1,73 @@
+"""What Evaluation looks like: scores, none yet, while they are read, with a broken file, of a run with long names."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from core import predictions
+from core.i18n import set_language
+from core.runs import write_status
+from tests.tui.gallery import QuietApp, hang
+from tests.tui.test_screens import until
+from tui.screens.evaluation import EvaluationScreen
+from tui.widgets.confusion import Confusion
+
+LONG_NAME = "20250615-120000-아주-긴-이름의-실험-xlm-roberta-base-lr2e-5-bs128-warmup500-epoch3-seed42-다시-한-번"
+
+
+def scored_run(runs: Path, name: str, reviews: int) -> Path:
+    """A finished run with predictions of `reviews` reviews, every one of which is known."""
+    path = runs / name
+    path.mkdir(parents=True)
+    write_status(path, {"v": 1, "state": "finished", "name": name, "step": 2, "max_steps": 2, "updated": time.time()})
+    numbers = np.arange(reviews)
+    labels = numbers % 2
+    # Every seventh is taken for the other, with less certainty.
+    sure = np.where(numbers % 7 == 0, -0.5, 2.0 + numbers % 3)
+    logits = np.stack([np.zeros(reviews), np.where(labels == 1, sure, -sure)], axis=1)
+    ids, texts = [str(number) for number in numbers], ["그냥 그래요"] * reviews
+    predictions.write(path, "test", predictions.table(ids, texts, labels, logits, np.full(reviews, 4)))
+    return path
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+async def test_how_evaluation_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, snapshot: SnapshotAssertion, language: str
+) -> None:
+    set_language(language)
+    # Paths on the screen are the same everywhere.
+    monkeypatch.chdir(tmp_path)
+    runs = Path("runs")
+    run = scored_run(runs, "20250615-120000-watched", 1000)
+    file = predictions.path_for(run, "test")
+    kept = tmp_path / "kept.parquet"
+    shutil.move(file, kept)
+    # Whoever opens it waits until somebody writes.
+    os.mkfifo(file)
+    app = QuietApp(runs, run=run, screen="evaluation")
+    async with app.run_test(size=(80, 24)) as pilot:
+        try:
+            await until(pilot, lambda: isinstance(app.screen, EvaluationScreen))
+            await hang(pilot, "loading", snapshot, lambda text: "…" in text)
+        finally:
+            # To write and to read: this side waits for nobody. The next look finds a file.
+            pipe = os.open(file, os.O_RDWR)
+            file.unlink()
+            file.write_bytes(b"not a table")
+            os.close(pipe)
+        await hang(pilot, "failed", snapshot, lambda text: ".parquet" in text and "lseek" not in text)
+        file.unlink()
+        app.show_run(run, "evaluation")
+        await hang(pilot, "empty", snapshot, lambda text: " v" in text and ".parquet" not in text)
+        shutil.move(kept, file)
+        await until(pilot, lambda: app.screen.query_one(Confusion).matrix is not None)
+        await hang(pilot, "usual", snapshot, lambda text: "1,000" in text)
+        app.show_run(scored_run(runs, LONG_NAME, 123_456), "evaluation")
+        await hang(pilot, "very long", snapshot, lambda text: "123,456" in text)
