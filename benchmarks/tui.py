@@ -39,6 +39,8 @@ from core.runs import create_run_dir
 PARTS = ("open", "keys", "watch", "million", "tick")
 STEPS, RUNS, MILLION = 4688, 50, 1_000_000
 PER_SECOND = 30
+# In half a second a live run's log grows by less.
+LIVE_BYTES = 64 << 10
 RIGHT, LEFT = b"\x1b[C", b"\x1b[D"
 # leet's keys for going from chart to chart; it takes arrows only when a pane has the focus.
 LEET_KEYS = (b"d", b"a")
@@ -86,10 +88,11 @@ def writing(path: Path, before: int, seconds: float) -> Iterator[None]:
             if time.time() > deadline:
                 raise SystemExit("the writer has not begun")
             time.sleep(0.05)
-        size = -1
-        # A long beginning is written as fast as it goes.
-        while before > PER_SECOND and size != (size := (path / "events.jsonl").stat().st_size) and size < before * 100:
-            time.sleep(0.3)
+        # A long beginning is written as fast as it goes: it is over when no more comes than is told live.
+        size, now = 0, LIVE_BYTES + 1
+        while before > PER_SECOND and now - size > LIVE_BYTES:
+            time.sleep(0.5)
+            size, now = now, (path / "events.jsonl").stat().st_size
         yield
     finally:
         writer.kill()
