@@ -257,6 +257,7 @@ def flip_from(header: dict[str, Any], payload: Payload) -> Flip:
     return Flip(
         inspection=inspection_from(header["inspection"]),
         words=tuple(header["words"]),
+        masked=tuple(header["masked"]),
         probabilities=tuple(header["probabilities"]),
         **{name: header[name] for name in told},
     )
