@@ -104,7 +104,11 @@ def make(session: InspectorSession, model: Path, index: Path, max_length: int | 
     raise AssertionError("never finished")
 
 
-def test_neighbours_of_a_run_are_those_of_the_vectors(finished_run: Path) -> None:
+def test_neighbours_of_a_run_are_those_of_the_vectors(
+    finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Screens that showed the run may have begun its vectors.
+    monkeypatch.setenv("NSMC_TUI_CACHE", str(tmp_path))
     index = build(finished_run)
     model = finished_run / "model"
     train = TrainReviews(index)
