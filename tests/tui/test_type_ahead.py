@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from textual import events
-from textual.pilot import Pilot
 
 from core.i18n import set_language
+from tests.tui.review_helpers import until
 from tui.app import NsmcTuiApp
 from tui.screens.new_run import NewRunScreen
 from tui.screens.runs import RunsScreen
@@ -22,13 +20,6 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NSMC_TUI_SETTINGS", str(tmp_path / "settings.toml"))
     monkeypatch.chdir(tmp_path)
     set_language("en")
-
-
-async def until(pilot: Pilot[None], condition: Callable[[], bool], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "the condition never came true"
-        await pilot.pause(0.02)
 
 
 def send(app: NsmcTuiApp, *keys: str) -> None:
