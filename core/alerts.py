@@ -15,6 +15,7 @@ from typing import Any
 from core import formats
 from core.alert_settings import Thresholds
 from core.i18n import gettext as _
+from core.i18n import ngettext
 
 # Events of the same loss that a spike is measured against, and the fewest that make it worth measuring.
 WINDOW, FEWEST = 50, 20
@@ -216,7 +217,11 @@ class AlertRules:
             yield Alert(
                 "warning",
                 "plateau",
-                _("{metric} on dev has not got better for {count} evaluations; best {best} at step {step}").format(
+                ngettext(
+                    "{metric} on dev has not got better for {count} evaluation; best {best} at step {step}",
+                    "{metric} on dev has not got better for {count} evaluations; best {best} at step {step}",
+                    plateau.without,
+                ).format(
                     metric=plateau.metric,
                     count=plateau.without,
                     best=formats.number(plateau.best),

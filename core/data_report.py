@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import DataError
-from core.i18n import N_
+from core.i18n import N_, ngettext
 from core.i18n import gettext as _
 
 MAX_LINES = 20
@@ -104,9 +104,17 @@ class FileReport:
         lines = []
         for kind, bad in self.bad.items():
             places = ", ".join(map(str, bad.lines)) + (", …" if bad.count > len(bad.lines) else "")
-            text = _("{path}: {count} rows left out: {reason} (lines {lines})")
+            text = ngettext(
+                "{path}: {count} row left out: {reason} (line {lines})",
+                "{path}: {count} rows left out: {reason} (lines {lines})",
+                bad.count,
+            )
             if self.place == "row":
-                text = _("{path}: {count} rows left out: {reason} (rows {lines})")
+                text = ngettext(
+                    "{path}: {count} row left out: {reason} (row {lines})",
+                    "{path}: {count} rows left out: {reason} (rows {lines})",
+                    bad.count,
+                )
             reason = _(BAD_KINDS[kind]).format(encoding=self.encoding)
             lines.append(text.format(path=self.path, count=bad.count, reason=reason, lines=places))
         return lines
@@ -132,9 +140,9 @@ class FileReport:
             )
         if self.bad_rows <= MAX_BAD_SHARE * self.rows:
             return None
-        message = _("{bad} of {rows} rows cannot be used: {detail}").format(
-            bad=self.bad_rows, rows=self.rows, detail="; ".join(self.describe_bad())
-        )
+        message = ngettext(
+            "{bad} of {rows} row cannot be used: {detail}", "{bad} of {rows} rows cannot be used: {detail}", self.rows
+        ).format(bad=self.bad_rows, rows=self.rows, detail="; ".join(self.describe_bad()))
         return DataError(message, self._hint())
 
     def _hint(self) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from core.errors import DataError
 from core.i18n import gettext as _
+from core.i18n import ngettext
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +31,11 @@ def dev_rows(groups: np.ndarray, labels: np.ndarray, dev_size: float, seed: int)
         return mask
     if wanted >= rows:
         raise DataError(
-            _("data.dev_size = {size} takes all {rows} train reviews").format(size=dev_size, rows=rows),
+            ngettext(
+                "data.dev_size = {size} takes the {rows} train review",
+                "data.dev_size = {size} takes all {rows} train reviews",
+                rows,
+            ).format(size=dev_size, rows=rows),
             _("make data.dev_size smaller"),
         )
     n_groups = int(groups.max()) + 1

@@ -9,6 +9,7 @@ from typing import Any
 
 from core.errors import ModelError
 from core.i18n import gettext as _
+from core.i18n import ngettext
 from core.model_parts import encoder_and_head, split
 
 
@@ -30,9 +31,11 @@ def freeze(model: Any, setting: str) -> int:
         wanted = 0 if setting == "embeddings" else int(setting)
         if wanted > len(parts.layers):
             raise ModelError(
-                _("model.freeze = {wanted}, but {model} has {n} layers").format(
-                    wanted=wanted, model=model.config.model_type, n=len(parts.layers)
-                ),
+                ngettext(
+                    "model.freeze = {wanted}, but {model} has {n} layer",
+                    "model.freeze = {wanted}, but {model} has {n} layers",
+                    len(parts.layers),
+                ).format(wanted=wanted, model=model.config.model_type, n=len(parts.layers)),
                 _("Give a number up to {n}; {n} trains the head alone, as `encoder` does.").format(n=len(parts.layers)),
             )
         frozen = [*parts.embeddings, *(pair for layer in parts.layers[:wanted] for pair in layer)]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.config import OWN_TRAIN, RunConfig, TrainConfig
 from core.i18n import gettext as _
+from core.i18n import ngettext
 from core.models import LABELS
 from core.paths import write_atomically
 
@@ -197,9 +198,9 @@ def _limitations(run_dir: Path) -> str:
     if not found["n"]:
         return ""
     lines = [
-        _("Measured on {n} reviews of the split {split}:").format(
-            n=f"{found['n']:,}", split=path.stem.removeprefix("predictions-")
-        ),
+        ngettext(
+            "Measured on {n} review of the split {split}:", "Measured on {n} reviews of the split {split}:", found["n"]
+        ).format(n=f"{found['n']:,}", split=path.stem.removeprefix("predictions-")),
         "",
     ]
     for number, name in LABELS.items():
@@ -213,9 +214,11 @@ def _limitations(run_dir: Path) -> str:
             )
     lines += [
         "- "
-        + _("accuracy on reviews of {low} to {high} tokens: {accuracy:.1%} ({n} reviews)").format(
-            low=part["low"], high=part["high"], accuracy=part["accuracy"], n=f"{part['n']:,}"
-        )
+        + ngettext(
+            "accuracy on reviews of {low} to {high} tokens: {accuracy:.1%} ({n} review)",
+            "accuracy on reviews of {low} to {high} tokens: {accuracy:.1%} ({n} reviews)",
+            part["n"],
+        ).format(low=part["low"], high=part["high"], accuracy=part["accuracy"], n=f"{part['n']:,}")
         for part in found["by_length"]
     ]
     lines.append(

@@ -72,6 +72,19 @@ def splits(run_dir: Path) -> list[str]:
     return first + [name for name in found if name not in first]
 
 
+def stamps(run_dir: Path) -> dict[str, tuple[int, int]]:
+    """Time (ns) and size of the file of each split that has predictions: whoever has read it knows when to again."""
+    found = {}
+    for split in splits(run_dir):
+        try:
+            status = path_for(run_dir, split).stat()
+        except OSError:
+            # Gone since it was listed; the next look says so.
+            continue
+        found[split] = (status.st_mtime_ns, status.st_size)
+    return found
+
+
 def table(
     ids: Iterable[str], documents: Iterable[str], labels: np.ndarray, logits: np.ndarray, n_tokens: np.ndarray
 ) -> pa.Table:

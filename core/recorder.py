@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from core.events import Event, EventWriter, jsonable
-from core.i18n import gettext as _
+from core.i18n import ngettext
 from core.paths import write_atomically
 from core.runs import process_start, read_status, write_status
 
@@ -90,7 +90,11 @@ class Recorder:
         """Append an event; on a full disk it is lost, and told of when there is room again."""
         with self._room():
             if self.lost:
-                message = _("the disk was full: {count} entries of the run's log are lost").format(count=self.lost)
+                message = ngettext(
+                    "the disk was full: {count} entry of the run's log is lost",
+                    "the disk was full: {count} entries of the run's log are lost",
+                    self.lost,
+                ).format(count=self.lost)
                 self._events.emit("alert", level="warning", code="disk_full", message=message, hint="")
                 self.lost = 0
             self._events.emit(kind, **fields)

@@ -18,6 +18,7 @@ from core.data_rows import Parsed
 from core.data_sources import NSMC_FILES, SourceFile, resolve_source
 from core.errors import DataError, RunError, UsageError
 from core.i18n import gettext as _
+from core.i18n import ngettext
 from core.paths import write_atomically
 from core.predictions import Predictions, splits
 from core.review_scores import read_verdicts
@@ -71,7 +72,11 @@ def relabel(run_dir: Path, target: Path, *, test: bool = False) -> Relabelled:
     if not wanted["train"] and not wanted["test"]:
         raise RunError(
             _("no label of {run} was called wrong, so there is nothing to correct").format(run=run_dir.name),
-            _("There are {n} verdicts on test; --test corrects the test file too.").format(n=test_verdicts)
+            ngettext(
+                "There is {n} verdict on test; --test corrects the test file too.",
+                "There are {n} verdicts on test; --test corrects the test file too.",
+                test_verdicts,
+            ).format(n=test_verdicts)
             if test_verdicts
             else _("0 and 1 in Review say that a label is wrong; dev reviews come from the train file."),
         )
@@ -94,9 +99,11 @@ def relabel(run_dir: Path, target: Path, *, test: bool = False) -> Relabelled:
             data, done, breaks = _as_tsv(parsed, wanted[split])
             if breaks:
                 notes.append(
-                    _("{file}: {n} reviews had line breaks; spaces stand for them").format(
-                        file=NSMC_FILES[split], n=breaks
-                    )
+                    ngettext(
+                        "{file}: {n} review had line breaks; spaces stand for them",
+                        "{file}: {n} reviews had line breaks; spaces stand for them",
+                        breaks,
+                    ).format(file=NSMC_FILES[split], n=breaks)
                 )
         written[split], changed[split] = data, done
         not_found += len(wanted[split]) - len(_present(parsed, wanted[split]))

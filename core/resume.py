@@ -10,6 +10,7 @@ from core import checkpoints, config_file, formats
 from core.config import RunConfig
 from core.errors import ConfigError, ResumeError
 from core.i18n import gettext as _
+from core.i18n import ngettext
 from core.launch import start_worker
 from core.paths import write_atomically
 from core.runs import CONFIG_FILE, load_run, read_status, write_status
@@ -85,9 +86,11 @@ def changed_config(before: RunConfig, sets: list[tuple[list[str], Any]]) -> RunC
         )
     if effective_batch(after) != effective_batch(before):
         raise ConfigError(
-            _("a step would learn from {new} reviews instead of {old}").format(
-                new=effective_batch(after), old=effective_batch(before)
-            ),
+            ngettext(
+                "a step would learn from {new} review instead of {old}",
+                "a step would learn from {new} reviews instead of {old}",
+                effective_batch(after),
+            ).format(new=effective_batch(after), old=effective_batch(before)),
             _("Keep batch × accumulation × processes × nodes as it was, so that steps mean the same."),
             key="train.per_device_train_batch_size",
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 from core import formats
 from core.errors import RunError
 from core.i18n import gettext as _
+from core.i18n import ngettext
 from core.run_labels import Labels, read_labels, write_labels
 from core.runs import Run, load_run
 
@@ -36,6 +37,15 @@ def extent(run_dir: Path) -> Extent:
                 continue
             files += 1
     return Extent(files, size)
+
+
+def delete_question(runs: int, files: int, size: int) -> str:
+    """What is asked before `runs` runs with `files` files of `size` bytes are deleted."""
+    return _("Delete {runs} with {files}, {size}? This cannot be undone.").format(
+        runs=ngettext("{n} run", "{n} runs", runs).format(n=formats.count(runs)),
+        files=ngettext("{n} file", "{n} files", files).format(n=formats.count(files)),
+        size=formats.size(size),
+    )
 
 
 def check_over(run: Run) -> None:

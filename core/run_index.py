@@ -84,8 +84,8 @@ class RunIndex:
                 gone = self._entries.keys() - set(names)
                 for name in gone:
                     del self._entries[name]
-                # Pop takes from the end: newest first.
-                self._todo = sorted(names)
+                # Pop takes from the end: newest first, then those whose names do not tell when they were made.
+                self._todo = sorted(names, key=lambda name: (name[:1].isdecimal(), name))
             deadline = None if max_seconds is None else time.monotonic() + max_seconds
             while self._todo:
                 self._look(self._todo.pop(), wait=max_seconds is None)

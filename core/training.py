@@ -27,6 +27,7 @@ from core.errors import ConfigError
 from core.first_token import keep_first
 from core.freezing import freeze
 from core.i18n import gettext as _
+from core.i18n import ngettext
 from core.loss import ClassificationLoss, class_weights
 from core.optimizer import parameter_groups
 from core.ranks import Ranks
@@ -88,9 +89,11 @@ def _choose_device(config: RunConfig, values: dict[str, Any]) -> None:
             values.setdefault("ddp_backend", "gloo")
     elif cuda and config.launch.processes > torch.cuda.device_count():
         raise ConfigError(
-            _("launch.processes = {wanted}, but there are {found} GPUs").format(
-                wanted=config.launch.processes, found=torch.cuda.device_count()
-            ),
+            ngettext(
+                "launch.processes = {wanted}, but there is {found} GPU",
+                "launch.processes = {wanted}, but there are {found} GPUs",
+                torch.cuda.device_count(),
+            ).format(wanted=config.launch.processes, found=torch.cuda.device_count()),
             _("One process a GPU; launch.device chooses which."),
             key="launch.processes",
         )

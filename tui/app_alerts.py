@@ -15,7 +15,7 @@ from textual.message import Message
 from textual.notifications import SeverityLevel
 
 from core.alert_state import AlertState
-from core.i18n import N_
+from core.i18n import N_, ngettext
 from core.i18n import gettext as _
 from core.settings import load_settings
 from core.text import visible
@@ -154,7 +154,9 @@ class AlertingApp(TypeAheadApp[None]):
         for one in fresh[-MOST_TOASTS:]:
             self._toast(one)
         if len(fresh) > MOST_TOASTS:
-            self.notify(_("{n} more alerts; ! lists them").format(n=len(fresh) - MOST_TOASTS), markup=False)
+            more = len(fresh) - MOST_TOASTS
+            text = ngettext("{n} more alert; ! lists it", "{n} more alerts; ! lists them", more)
+            self.notify(text.format(n=more), markup=False)
         sent = [one for one in event.found if self._is_new(one) and self._sends(one)]
         if sent:
             self._ring(sent[-1])

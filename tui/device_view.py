@@ -9,6 +9,7 @@ from rich.text import Text
 
 from core import formats
 from core.i18n import gettext as _
+from core.i18n import ngettext
 from core.text import visible
 from tui.machine_history import GpuHistory, MachineHistory, number, share
 from tui.sparkline import sparkline
@@ -47,7 +48,7 @@ def device_lines(
         block = _gpu_lines(index, gpu, width, style, ascii_only)
         left = len(gpus) - place
         if len(lines) + len(block) + (left > 1) > room and lines:
-            lines.append(_line("", [(_("{n} more GPUs").format(n=left), "dim")]))
+            lines.append(_line("", [(ngettext("{n} more GPU", "{n} more GPUs", left).format(n=left), "dim")]))
             break
         lines += block
     if not gpus and machine.host:
@@ -174,7 +175,7 @@ def _worker_parts(host: Mapping[str, Any]) -> list[tuple[str, str]]:
     parts = [("CPU ", "dim"), ("–" if cpu is None else f"{cpu:.0f}%", "bold")]
     parts += [("   " + _("memory") + " ", "dim"), (formats.size(rss), "bold")]
     if count is not None and count > 1:
-        parts.append(("   " + _("{n} processes").format(n=f"{count:.0f}"), "dim"))
+        parts.append(("   " + ngettext("{n} process", "{n} processes", count).format(n=f"{count:.0f}"), "dim"))
     return parts
 
 
@@ -183,7 +184,7 @@ def _machine_parts(host: Mapping[str, Any], width: int) -> list[tuple[str, str]]
     used, total, free = (number(host.get(name)) for name in ("memory_used", "memory_total", "disk_free"))
     parts = [("CPU ", "dim"), ("–" if cpu is None else f"{cpu:.0f}%", "bold")]
     if cpus is not None and (width >= 100 or host.get("cpu_limited") is True):
-        parts.append((" " + _("of {n} cores").format(n=f"{cpus:g}"), "dim"))
+        parts.append((" " + ngettext("of {n} core", "of {n} cores", cpus).format(n=f"{cpus:g}"), "dim"))
     parts += [("   " + _("memory") + " ", "dim"), (formats.size(used), "bold")]
     parts.append((" " + _("of {size}").format(size=formats.size(total)), "dim"))
     if host.get("memory_limited") is True:

@@ -15,6 +15,7 @@ from core.data_sources import DEFAULT_HUB_DATASET, Source, SourceFile, resolve_s
 from core.device import Nvml, visible_gpus
 from core.errors import DataError, ModelError, NsmcTuiError
 from core.i18n import gettext as _
+from core.i18n import ngettext
 from core.models import PRESETS
 from core.sample import SIZES
 
@@ -232,8 +233,8 @@ def notices(config: RunConfig, facts: Facts) -> list[Notice]:
     found = [_data_notice(made, facts), Notice(_("model"), facts.model_place, facts.model_doubt, "model.name")]
     factors = f"{train.per_device_train_batch_size} × {train.gradient_accumulation_steps}"
     if made.devices > 1:
-        factors += " × " + _("{n} processes").format(n=made.devices)
-    text = f"{factors} = " + _("{n} reviews a step").format(n=f"{made.batch:,}")
+        factors += " × " + ngettext("{n} process", "{n} processes", made.devices).format(n=made.devices)
+    text = f"{factors} = " + ngettext("{n} review a step", "{n} reviews a step", made.batch).format(n=f"{made.batch:,}")
     if train.max_tokens is not None:
         text = _("up to {n} tokens on each device").format(n=f"{train.max_tokens:,}")
     found.append(Notice(_("batch"), text if facts.gpus else f"{text} · CPU"))
@@ -264,9 +265,13 @@ def _warmup_notice(config: RunConfig, made: Plan) -> list[Notice]:
     if not made.warmup or config.train.lr_scheduler_type == "constant":
         return []
     if made.steps is None:
-        return [Notice(_("warm-up"), _("{n} steps").format(n=f"{made.warmup:,}"))]
+        return [Notice(_("warm-up"), ngettext("{n} step", "{n} steps", made.warmup).format(n=f"{made.warmup:,}"))]
     if made.warmup >= made.steps:
-        text = _("warm-up {warmup} of {steps} steps: the learning rate never reaches its highest")
+        text = ngettext(
+            "warm-up {warmup} of {steps} step: the learning rate never reaches its highest",
+            "warm-up {warmup} of {steps} steps: the learning rate never reaches its highest",
+            made.steps,
+        )
         return [
             Notice(
                 _("warm-up"),
@@ -275,7 +280,7 @@ def _warmup_notice(config: RunConfig, made: Plan) -> list[Notice]:
                 "train.warmup_steps",
             )
         ]
-    text = _("{warmup} of {steps} steps ({share})")
+    text = ngettext("{warmup} of {steps} step ({share})", "{warmup} of {steps} steps ({share})", made.steps)
     share = f"{made.warmup / made.steps:.0%}"
     return [Notice(_("warm-up"), text.format(warmup=f"{made.warmup:,}", steps=f"{made.steps:,}", share=share))]
 
@@ -302,7 +307,8 @@ def short(config: RunConfig, facts: Facts) -> str:
     if config.train.max_tokens is not None:
         parts = [_("{n} tokens a batch").format(n=f"{config.train.max_tokens:,}")]
     if made.steps is not None:
-        parts.append(_("{n} steps").format(n=_about(made.steps, facts.exact or config.train.max_steps > 0)))
+        steps = _about(made.steps, facts.exact or config.train.max_steps > 0)
+        parts.append(ngettext("{n} step", "{n} steps", made.steps).format(n=steps))
         if made.warmup:
             share = f"{made.warmup / made.steps:.0%}" if made.warmup < made.steps else f"{made.warmup:,}"
             parts.append(_("warm-up {share}").format(share=share))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core import formats
-from core.i18n import N_
+from core.i18n import N_, ngettext
 from core.i18n import gettext as _
 
 if TYPE_CHECKING:
@@ -114,9 +114,11 @@ def after_review(found: dict[str, Any] | None) -> str:
     if found is None or not found["judged"]:
         return ""
     lines = [
-        _("after review: {n} judged, {disputed} labels wrong").format(
-            n=formats.count(found["judged"]), disputed=formats.count(found["disputed"])
-        )
+        ngettext(
+            "after review: {n} judged, {disputed} label wrong",
+            "after review: {n} judged, {disputed} labels wrong",
+            found["disputed"],
+        ).format(n=formats.count(found["judged"]), disputed=formats.count(found["disputed"]))
     ]
     titles = {"without_disputed": _("accuracy without them"), "corrected": _("accuracy, labels corrected")}
     if found["disputed"]:

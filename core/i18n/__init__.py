@@ -52,6 +52,14 @@ def gettext(message: str) -> str:
     return _translations.gettext(message)
 
 
+def ngettext(singular: str, plural: str, count: float) -> str:
+    """The text for `count` things in the language in use: `singular` is for exactly one, as English has it."""
+    if _translations is None:
+        set_language(detect_language())
+    assert _translations is not None
+    return _translations.ngettext(singular, plural, 1 if count == 1 else 2)
+
+
 def N_(message: str) -> str:
     """Mark `message` for the catalogue without translating it yet (for tables built at import)."""
     return message

@@ -1,7 +1,7 @@
 """Upkeep of the message catalogues: `python -m core.i18n.catalogue` collects, merges and compiles.
 
-Needs Babel (in the dev extra). Every text marked with `_()` or `N_()` in core and tui is collected; translations
-that exist are kept, texts that are gone are dropped.
+Needs Babel (in the dev extra). Every text marked with `_()`, `ngettext()` or `N_()` in core and tui is collected;
+translations that exist are kept, texts that are gone are dropped.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from core.i18n import DOMAIN, LANGUAGES, LOCALE_DIR
 
 if TYPE_CHECKING:
-    from babel.messages.catalog import Catalog
+    from babel.messages.catalog import Catalog, Message
 
 ROOT = Path(__file__).resolve().parents[2]
-KEYWORDS = {"_": None, "N_": None, "gettext": None}
+KEYWORDS = {"_": None, "N_": None, "gettext": None, "ngettext": (1, 2)}
 
 
 def collect() -> Catalog:
@@ -31,9 +31,8 @@ def collect() -> Catalog:
             name = path.relative_to(ROOT).as_posix()
             # Without line numbers: the catalogue changes when texts change, not when code moves.
             for _line, message, _comments, _context in extract_from_file("python", path, KEYWORDS, ()):
-                text = message if isinstance(message, str) else message[0]
-                if text:
-                    template.add(text, locations=[(name, 0)])
+                if message:
+                    template.add(message, locations=[(name, 0)])
     for text in setting_descriptions():
         template.add(text, locations=[("core/config.py", 0)])
     return template
@@ -89,7 +88,14 @@ def update(language: str) -> list[str]:
     with path.open("wb") as file:
         write_po(file, catalogue, width=110, sort_output=True, include_lineno=False, ignore_obsolete=True)
     path.with_suffix(".mo").write_bytes(compiled(language))
-    return [str(message.id) for message in catalogue if message.id and not message.string]
+    return [str(message.id) for message in catalogue if message.id and not whole(message)]
+
+
+def whole(message: Message) -> bool:
+    """Whether a message has its translation, and each of its plural forms one."""
+    if message.pluralizable:
+        return isinstance(message.string, tuple | list) and bool(message.string) and all(message.string)
+    return bool(message.string)
 
 
 def main() -> int:

@@ -6,14 +6,14 @@ import re
 
 import pytest
 
-from core.i18n import catalogue, detect_language, gettext, language, set_language
+from core.i18n import catalogue, detect_language, gettext, language, ngettext, set_language
 
 
 def test_korean_is_complete() -> None:
     known = {str(message.id): message for message in catalogue.read("ko") if message.id}
     missing = [text for message in catalogue.collect() if (text := str(message.id)) and text not in known]
     assert not missing, f"run `make i18n`: {missing[:5]}"
-    empty = [text for text, message in known.items() if not message.string or message.fuzzy]
+    empty = [text for text, message in known.items() if not catalogue.whole(message) or message.fuzzy]
     assert not empty, empty[:5]
 
 
@@ -25,10 +25,18 @@ def test_translations_keep_their_placeholders() -> None:
     fields = re.compile(r"\{[^{}]*\}")
     for message in catalogue.read("ko"):
         if message.id:
-            names = [
-                sorted(re.sub(r"[:!].*", "}", f) for f in fields.findall(str(t))) for t in (message.id, message.string)
+            texts = [
+                text for form in (message.id, message.string) for text in ([form] if isinstance(form, str) else form)
             ]
-            assert names[0] == names[1], message.id
+            names = [sorted(re.sub(r"[:!].*", "}", field) for field in fields.findall(text)) for text in texts]
+            assert all(found == names[0] for found in names), message.id
+
+
+def test_one_of_something_is_told_as_one() -> None:
+    texts = ("{n} run", "{n} runs")
+    assert [ngettext(*texts, n).format(n=n) for n in (0, 1, 2, 1.5)] == ["0 runs", "1 run", "2 runs", "1.5 runs"]
+    set_language("ko")
+    assert [ngettext(*texts, n).format(n=n) for n in (1, 2)] == ["실행 1개", "실행 2개"]
 
 
 def test_language_follows_option_and_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,19 +61,23 @@ def caption(app: NsmcTuiApp, title: str) -> str:
     raise AssertionError(f"no chart {title}:\n{screen_text(app)}")
 
 
-async def test_every_number_is_a_chart_and_a_pattern_chooses(run: Path) -> None:
+async def test_every_line_is_a_chart_and_a_pattern_chooses(run: Path) -> None:
     more: list[dict[str, Any]] = [
         {"v": 1, "ts": 1.75e9 + n, "type": "device", "index": 0, "util": 50 + n, "name": "x"} for n in range(3)
     ]
     figures = {"dev_mem_cpu_alloc_delta": 4096.0}
-    more.append({"v": 1, "ts": 1.75e9, "type": "eval", "step": STEPS, "split": "dev", "metrics": figures})
+    scored = {"v": 1, "type": "eval", "split": "dev", "metrics": figures}
+    more += [{**scored, "ts": 1.75e9 + step, "step": step} for step in (STEPS - 1, STEPS)]
     write_events(run, [*more, step_event(STEPS + 1, STEPS, my_own_number=3.5, note="text", flag=True)])
     app = NsmcTuiApp(run.parent, run=run)
     async with app.run_test(size=(120, 40)) as pilot:
         grid = await opened(pilot)
         keys = [metric.key for metric in grid.metrics]
         assert keys[:4] == ["loss", "eval_accuracy", "eval_loss", "learning_rate"]
-        assert {"gpu0/util", "my_own_number", "rss", "grad_norm"} <= set(keys)
+        assert {"gpu0/util", "rss", "grad_norm"} <= set(keys)
+        # A value alone is no line: it stands in the table.
+        assert [metric.key for metric in grid.values] == ["my_own_number"]
+        assert re.search("one value each *\n *my_own_number +3.5000", screen_text(app))
         # Bytes come last, whatever they are called.
         assert set(keys[-2:]) == {"rss", "dev_mem_cpu_alloc_delta"}
         # A schedule is drawn as it was set, what is measured as its average.
@@ -92,6 +96,9 @@ async def test_every_number_is_a_chart_and_a_pattern_chooses(run: Path) -> None:
         await until(pilot, lambda: "No metric fits" in screen_text(app))
         await pilot.press("escape")
         await until(pilot, lambda: len(grid.metrics) == len(keys))
+        await pilot.press("slash", *"own")
+        await until(pilot, lambda: not grid.metrics and "my_own_number" in screen_text(app))
+        assert "No metric fits" not in screen_text(app)
 
 
 async def test_the_cursor_reads_all_charts_at_once(run: Path) -> None:

@@ -63,6 +63,15 @@ async def test_how_evaluation_looks(
             file.write_bytes(b"not a table")
             os.close(pipe)
         await hang(pilot, "failed", snapshot, lambda text: ".parquet" in text and "lseek" not in text)
+        # The file is read again when it is another one, not at every look.
+        readings: list[str | None] = []
+        with monkeypatch.context() as patched:
+            patched.setattr(type(app.screen), "_load", lambda _screen, split: readings.append(split))
+            app.screen._look_again()  # type: ignore[attr-defined]
+            assert readings == []
+            file.write_bytes(b"no table either")
+            app.screen._look_again()  # type: ignore[attr-defined]
+            assert readings == [None]
         file.unlink()
         app.show_run(run, "evaluation")
         await hang(pilot, "empty", snapshot, lambda text: " v" in text and ".parquet" not in text)

@@ -36,6 +36,9 @@ def finished(runs: Path) -> Path:
     """A run of 200 steps at rest."""
     path = make_run(runs, "watched", steps=200, metrics={"test_accuracy": 0.8912, "test_f1": 0.8899})
     write_events(path, run_events(200))
+    # What is scored once is no line.
+    metrics = {"test_accuracy": 0.8912, "test_f1": 0.8899, "test_loss": 0.271, "test_runtime": 12.5}
+    write_events(path, [{"v": 1, "ts": 1.75e9 + 401, "type": "eval", "step": 200, "split": "test", "metrics": metrics}])
     return path
 
 

@@ -213,6 +213,25 @@ async def test_a_list_that_is_still_being_read(
             index._lock.acquire()
 
 
+async def test_the_cursor_stays_on_top_while_runs_are_still_being_read(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    for number in range(3):
+        make(runs, number, f"run-{number}")
+    # Read after those whose names tell when they were made, and yet the newest.
+    (runs / "another").mkdir()
+    (runs / "another" / "trainer_state.json").write_text('{"log_history": [{"step": 1, "loss": 0.5}]}')
+    index = RunIndex(runs)
+    index.refresh(max_seconds=0.0)
+    app = NsmcTuiApp(runs, index=index)
+    with index._lock:
+        async with app.run_test(size=(80, 24)) as pilot:
+            await until(pilot, lambda: listed(app) == ["run-2"] and app.screen.chosen is not None)
+            index._lock.release()
+            await until(pilot, lambda: listed(app) == ["another", "run-2", "run-1", "run-0"])
+            assert app.screen.chosen.id == "another"
+            index._lock.acquire()
+
+
 async def test_a_thousand_runs(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     for number in range(1000):
@@ -350,7 +369,7 @@ async def test_deleting_counts_asks_and_spares_the_living(runs: Path) -> None:
         await until(pilot, lambda: app.marked == [gone])
         await pilot.press("k", "p", "D")
         await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
-        await shown(pilot, "Delete 1 runs with 1 files", "xlmr-bs128")
+        await shown(pilot, "Delete 1 run with 1 file,", "xlmr-bs128")
         await pilot.press("y")
         await until(pilot, lambda: len(listed(app)) == 8)
         assert not gone.exists()

@@ -206,8 +206,10 @@ async def test_evaluation_shows_the_scores_of_the_predictions(
         await until(pilot, lambda: app.screen.query_one(Confusion).matrix is not None)
         matrix = Predictions(run_copy, "test").confusion()
         assert [list(row) for row in app.screen.query_one(Confusion).matrix] == matrix
-        text = screen_text(app)
         results = json.loads((run_copy / "test_results.json").read_text())
+        # What was given to the widgets is painted at the next turn.
+        await until(pilot, lambda: f"{results['test_loss']:.4f}" in screen_text(app))
+        text = screen_text(app)
         for name in ("accuracy", "f1", "precision", "recall", "macro_f1", "loss"):
             assert f"{results[f'test_{name}']:.4f}" in text, name
         for row in matrix:

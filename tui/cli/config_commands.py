@@ -8,6 +8,7 @@ import click
 
 from core.errors import ConfigError
 from core.i18n import gettext as _
+from core.i18n import ngettext
 
 if TYPE_CHECKING:
     from tui.cli import Context
@@ -46,7 +47,12 @@ def check(file: str, as_json: bool) -> int:
     if as_json:
         print_json({"ok": True, "changed": {key: after for key, (_before, after) in differences.items()}})
         return 0
-    print(_("{file} is fine; {n} settings differ from the guide's:").format(file=file, n=len(differences)))
+    text = ngettext(
+        "{file} is fine; {n} setting differs from the guide's:",
+        "{file} is fine; {n} settings differ from the guide's:",
+        len(differences),
+    )
+    print(text.format(file=file, n=len(differences)))
     for key, (before, after) in differences.items():
         print(f"  {key} = {after}  ({before})")
     return 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from core import formats
 from core.i18n import gettext as _
+from core.i18n import ngettext
 from core.text import visible
 
 if TYPE_CHECKING:
@@ -148,9 +149,11 @@ def _lines(forecast: Forecast) -> Iterator[tuple[str, str]]:
     )
     yield (
         _("disk"),
-        _("{needed} needed ({n} checkpoints of {checkpoint} and the model), {free} free").format(
-            needed=size(disk.needed), n=disk.checkpoints, checkpoint=size(disk.checkpoint), free=size(disk.free)
-        ),
+        ngettext(
+            "{needed} needed ({n} checkpoint of {checkpoint} and the model), {free} free",
+            "{needed} needed ({n} checkpoints of {checkpoint} and the model), {free} free",
+            disk.checkpoints,
+        ).format(needed=size(disk.needed), n=disk.checkpoints, checkpoint=size(disk.checkpoint), free=size(disk.free)),
     )
     yield from _time(forecast)
 

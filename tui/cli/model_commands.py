@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from core.i18n import gettext as _
+from core.i18n import ngettext
 
 if TYPE_CHECKING:
     from tui.cli import Context
@@ -129,7 +130,7 @@ def tokenize(context: Context, name: str, text: str, max_length: int | None, as_
     if document["unknown_share"]:
         say(_("{share:.0%} of the tokens are unknown to the tokenizer").format(share=document["unknown_share"]))
     if document["cut"] is not None:
-        say(_("cut after {n} characters").format(n=document["cut"]))
+        say(ngettext("cut after {n} character", "cut after {n} characters", document["cut"]).format(n=document["cut"]))
     return 0
 
 

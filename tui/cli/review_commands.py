@@ -9,6 +9,7 @@ import click
 
 from core.errors import ModelError, UsageError
 from core.i18n import gettext as _
+from core.i18n import ngettext
 from tui.cli.threshold_option import threshold_option
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ def print_report(document: dict[str, Any]) -> None:
     from core import formats
     from tui.cli.printing import print_table
 
-    print(_("{split}: {n} reviews").format(split=document["split"], n=formats.count(document["n"])))
+    reviews = ngettext("{split}: {n} review", "{split}: {n} reviews", document["n"])
+    print(reviews.format(split=document["split"], n=formats.count(document["n"])))
     if document["threshold"] != 0.5:
         print(about_threshold(document))
     rows = []
@@ -135,7 +137,9 @@ def print_first_error(run_dir: Path) -> None:
     row = predictions.row(int(chosen[0]))
     names = (_("negative"), _("positive"))
     print(
-        _("{n} mispredicted reviews; the one with the highest loss:").format(n=len(chosen))
+        ngettext(
+            "{n} mispredicted review:", "{n} mispredicted reviews; the one with the highest loss:", len(chosen)
+        ).format(n=len(chosen))
         + f"\n#{row.id}  {_('true')} {names[row.label]}  {_('predicted')} {names[row.pred]}  {_('loss')} {row.loss:.2f}"
     )
     print_attention(answer_json(inspect_once(model_of(run_dir), row.document, run_max_length(run_dir))))

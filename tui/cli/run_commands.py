@@ -258,9 +258,8 @@ def label(
 @click.pass_obj
 def delete(context: Context, runs: tuple[str, ...], yes: bool) -> int:
     """Delete runs."""
-    from core import formats
     from core.errors import UsageError
-    from core.run_actions import check_over, extent
+    from core.run_actions import check_over, delete_question, extent
     from core.run_actions import delete as delete_run
     from core.run_marks import RunMarks
     from core.runs import load_run
@@ -270,9 +269,7 @@ def delete(context: Context, runs: tuple[str, ...], yes: bool) -> int:
     for path in paths:
         check_over(load_run(path))
     extents = [extent(path) for path in paths]
-    question = _("Delete {n} runs with {files} files, {size}? This cannot be undone.").format(
-        n=len(paths), files=sum(one.files for one in extents), size=formats.size(sum(one.size for one in extents))
-    )
+    question = delete_question(len(paths), sum(one.files for one in extents), sum(one.size for one in extents))
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError(_("nobody is there to be asked"), _("Say --yes in a script."))

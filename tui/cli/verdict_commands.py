@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from core.i18n import gettext as _
+from core.i18n import ngettext
 from tui.cli.threshold_option import decision_json, decision_of, threshold_option
 
 if TYPE_CHECKING:
@@ -57,7 +58,11 @@ def print_summary(document: dict[str, Any]) -> None:
     from tui.cli.printing import print_table, say
 
     print(
-        _("{split}: {judged} of {n} reviews judged ({errors} of {all_errors} errors)").format(
+        ngettext(
+            "{split}: {judged} of {n} review judged ({errors} of {all_errors} errors)",
+            "{split}: {judged} of {n} reviews judged ({errors} of {all_errors} errors)",
+            document["n"],
+        ).format(
             split=document["split"],
             judged=formats.count(document["judged"]),
             n=formats.count(document["n"]),
@@ -86,7 +91,12 @@ def print_summary(document: dict[str, Any]) -> None:
     if document["disputed"] and not document["judged_correct"]:
         say(_("Only errors were judged: the accuracies after review can only be too high."))
     if document["skipped_lines"]:
-        say(_("{n} lines of review.jsonl could not be read.").format(n=document["skipped_lines"]))
+        text = ngettext(
+            "{n} line of review.jsonl could not be read.",
+            "{n} lines of review.jsonl could not be read.",
+            document["skipped_lines"],
+        )
+        say(text.format(n=document["skipped_lines"]))
 
 
 @click.command(help=_("Write a run's data with the labels that reviewers called wrong put right, for the next run."))
@@ -128,12 +138,19 @@ def relabel(context: Context, run: str, target: Path, test: bool, as_json: bool)
     )
     if done.test_verdicts:
         say(
-            _("{n} labels of test were called wrong and left as they are; --test corrects them too.").format(
-                n=done.test_verdicts
-            )
+            ngettext(
+                "{n} label of test was called wrong and left as it is; --test corrects it too.",
+                "{n} labels of test were called wrong and left as they are; --test corrects them too.",
+                done.test_verdicts,
+            ).format(n=done.test_verdicts)
         )
     if done.not_found:
-        say(_("{n} of the reviews are no longer in the data").format(n=done.not_found))
+        text = ngettext(
+            "{n} of the reviews is no longer in the data",
+            "{n} of the reviews are no longer in the data",
+            done.not_found,
+        )
+        say(text.format(n=done.not_found))
     for note in done.notes:
         say(note)
     return 0

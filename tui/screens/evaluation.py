@@ -21,7 +21,7 @@ from textual.widgets import Static
 
 from core import formats
 from core.errors import NsmcTuiError
-from core.i18n import N_
+from core.i18n import N_, ngettext
 from core.i18n import gettext as _
 from core.runs import load_run
 from core.text import visible
@@ -79,6 +79,7 @@ class EvaluationScreen(ThresholdActions, RunScreen):
     def __init__(self, run_dir: Path) -> None:
         super().__init__(run_dir)
         self._splits: list[str] = []
+        self._stamps: dict[str, tuple[int, int]] = {}
         self._scored: Scored | None = None
         self._busy = False
         self._live = False
@@ -118,11 +119,10 @@ class EvaluationScreen(ThresholdActions, RunScreen):
             self._load(self._scored.split)
 
     def _look_again(self) -> None:
-        from core.predictions import splits
+        from core.predictions import stamps
 
-        if not self._show_state():
-            return
-        if self.is_current and not self._busy and splits(self.run_dir) != self._splits:
+        # A file that could not be read is read again when it is another one.
+        if self._show_state() and self.is_current and not self._busy and stamps(self.run_dir) != self._stamps:
             self._load(self._scored.split if self._scored else None)
 
     def _show_state(self) -> bool:
@@ -142,8 +142,15 @@ class EvaluationScreen(ThresholdActions, RunScreen):
             return self._scored is not None
         return super().check_action(action, parameters)
 
-    @work(thread=True, exclusive=True, group="scores")
     def _load(self, split: str | None) -> None:
+        from core.predictions import stamps
+
+        # Before it is read: what is written meanwhile is another file than this.
+        self._stamps = stamps(self.run_dir)
+        self._read(split)
+
+    @work(thread=True, exclusive=True, group="scores")
+    def _read(self, split: str | None) -> None:
         try:
             splits, scored = score(self.run_dir, split, self.nsmc.decisions.of(self.run_dir))
         except NsmcTuiError as error:
@@ -185,7 +192,8 @@ class EvaluationScreen(ThresholdActions, RunScreen):
     def _show(self, scored: Scored) -> None:
         self.query_one("#empty").display = False
         self.query_one("#body").display = True
-        line = _("{split} · {n} reviews").format(split=scored.split, n=formats.count(scored.n))
+        reviews = ngettext("{split} · {n} review", "{split} · {n} reviews", scored.n)
+        line = reviews.format(split=scored.split, n=formats.count(scored.n))
         if about := about_split(scored.split):
             line += f" · {about}"
         self.query_one("#line", Static).update(visible(line))

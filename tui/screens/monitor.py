@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from rich.text import Text
 from textual import on, work
 from textual.binding import BindingType
 from textual.containers import Container, Horizontal
@@ -23,7 +22,6 @@ from core.i18n import gettext as _
 from core.settings import load_settings, save_setting
 from tui.chart_choices import Choices
 from tui.chart_drawing import Source
-from tui.colour_depth import ascii_of
 from tui.feed import RunFeed
 from tui.keymap import key
 from tui.pace import Pace
@@ -31,9 +29,9 @@ from tui.screens.monitor_orders import MonitorOrders
 from tui.widgets.chart_grid import ChartGrid
 from tui.widgets.device_panel import DevicePanel
 from tui.widgets.failure_card import FailureCard
-from tui.widgets.live_text import LiveText
 from tui.widgets.log_tail import LogTail
 from tui.widgets.order_line import OrderLine
+from tui.widgets.run_progress import RunProgress
 
 # Seconds between two pictures at least: more on few cores (`tui.pace`), and on a line that is slower than that.
 FRAME = 0.25
@@ -41,7 +39,6 @@ FRAME = 0.25
 FIRST_LOOK, A_MOMENT = 0.15, 0.002
 # Chunks of output that may wait for the terminal before a picture is left out.
 BACKLOG = 4
-BAR = 32
 SETTING = "monitor"
 
 
@@ -95,7 +92,7 @@ class MonitorScreen(MonitorOrders):
     def compose_body(self) -> Iterable[Widget]:
         """Progress, failure card, charts, log and device."""
         settings = load_settings()
-        yield LiveText(id="progress")
+        yield RunProgress(id="progress")
         yield OrderLine()
         yield FailureCard(self.run_dir)
         yield ChartGrid(Choices.of(settings.get(SETTING)))
@@ -198,7 +195,7 @@ class MonitorScreen(MonitorOrders):
         if run is not None:
             self.set_top(self.run_title, _("Monitor"), state=run.state)
             self.settle_orders()
-        self._draw_progress()
+        self.query_one(RunProgress).follow(self._feed)
         telemetry = self._feed.telemetry
         card = self.query_one(FailureCard)
         card.show(run, telemetry.failure)
@@ -259,65 +256,6 @@ class MonitorScreen(MonitorOrders):
             )
         elif state in ("failed", "crashed"):
             self.nsmc.say(_("The run has ended: {state}").format(state=formats.state(state)), severity="error")
-
-    def _draw_progress(self) -> None:
-        run = self._feed.run
-        if run is None:
-            return
-        facts = Text("   ".join(part for part in self._facts() if part), style="dim")
-        self.query_one("#progress", LiveText).show([self._progress_line(), facts])
-
-    def _progress_line(self) -> Text:
-        run, progress = self._feed.run, self._feed.telemetry.progress
-        assert run is not None
-        line = Text()
-        if self._feed.behind:
-            line.append(_("reading the log …"), style="bold")
-            line.append(f"  {self._feed.share:.0%}   ")
-            line.append(_("the charts show a sample of it"), style="dim")
-        elif progress.phase and run.live:
-            doing = formats.state("paused") if run.state == "paused" else formats.phase(progress.phase)
-            line.append(f"{doing} {progress.split}".strip() + "  ", style="bold")
-            self._append_bar(line, progress.done, progress.total, percent=progress.phase != "training")
-        elif run.max_steps:
-            line.append(f"{run.step:,} / {run.max_steps:,}", style="bold")
-            line.append(f"  {_('steps')}", style="dim")
-        return line
-
-    def _append_bar(self, line: Text, done: int, total: int, *, percent: bool) -> None:
-        if not total:
-            line.append("…", style="dim")
-            return
-        variables = self.app.theme_variables
-        width = min(BAR, max(8, self.size.width - 60))
-        full = round(width * min(1.0, done / total))
-        done_sign, open_sign = ("#", ".") if ascii_of(self.app) else ("━", "┈")
-        line.append(done_sign * full, style=variables.get("accent", ""))
-        line.append(open_sign * (width - full), style=variables.get("faint", "dim"))
-        line.append(f"  {done:,} / {total:,}" + (f"  {done / total:.0%}" if percent else ""))
-
-    def _facts(self) -> list[str]:
-        run, telemetry = self._feed.run, self._feed.telemetry
-        assert run is not None
-        last, progress = telemetry.last, telemetry.progress
-        epoch = last.get("epoch")
-        parts = [f"epoch {epoch:.2f}" if isinstance(epoch, float | int) else ""]
-        if run.live and progress.phase == "training" and run.state != "paused":
-            parts.append(_("{n} reviews/s").format(n=formats.count(last.get("samples_per_second"))) if last else "")
-            eta = last.get("eta")
-            parts.append(_("{time} left").format(time=formats.duration(eta)) if isinstance(eta, float | int) else "")
-        if not run.live:
-            parts += [
-                f"{name} {value:.4f}"
-                for name, value in ((_("accuracy"), run.metric("accuracy")), ("F1", run.metric("f1")))
-                if value is not None
-            ]
-            parts.append(formats.split_name(run.metric_split()))
-        if run.silent:
-            parts.append(_("silent for {time}").format(time=formats.duration(time.time() - run.updated)))
-        if telemetry.skipped:
-            parts.append(_("{n} broken lines in the log").format(n=f"{telemetry.skipped:,}"))
-        return parts
 
     # -- overlay -----------------------------------------------------------------------------------------------
 

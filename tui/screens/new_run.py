@@ -14,7 +14,7 @@ from textual.widgets import Input
 
 from core.config import RunConfig
 from core.errors import ConfigError, NsmcTuiError
-from core.i18n import N_
+from core.i18n import N_, ngettext
 from core.i18n import gettext as _
 from tui.form_facts import Facts, gather
 from tui.form_model import FormModel
@@ -269,7 +269,12 @@ class NewRunScreen(FormFiles):
         count = len(self.model.edits)
         if self.model.reset(list(self.model.edits)):
             self.model.origin = ""
-            self.nsmc.say(_("{n} settings are the guide's again; u takes it back").format(n=count))
+            text = ngettext(
+                "{n} setting is the guide's again; u takes it back",
+                "{n} settings are the guide's again; u takes it back",
+                count,
+            )
+            self.nsmc.say(text.format(n=count))
             self.refresh_all()
 
     def action_pane(self) -> None:

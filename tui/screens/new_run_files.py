@@ -8,6 +8,7 @@ from textual import on
 
 from core.errors import ConfigError, NsmcTuiError
 from core.i18n import gettext as _
+from core.i18n import ngettext
 from tui.form_model import FormModel
 from tui.screens.base import BaseScreen
 from tui.widgets.config_form import ConfigForm
@@ -74,7 +75,12 @@ class FormFiles(BaseScreen):
     def _load(self, path: Path) -> None:
         self.model.load_file(path)
         count = len(self.model.changed_keys())
-        self.nsmc.say(_("loaded {file}: {n} settings differ from the guide's").format(file=path, n=count))
+        text = ngettext(
+            "loaded {file}: {n} setting differs from the guide's",
+            "loaded {file}: {n} settings differ from the guide's",
+            count,
+        )
+        self.nsmc.say(text.format(file=path, n=count))
         self.refresh_all()
 
     def action_copy_command(self) -> None:

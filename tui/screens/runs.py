@@ -11,7 +11,7 @@ from textual.containers import Vertical
 from textual.widget import Widget
 from textual.widgets import Static
 
-from core.i18n import N_
+from core.i18n import N_, ngettext
 from core.i18n import gettext as _
 from core.run_index import RunIndex
 from core.run_preview import Preview
@@ -184,6 +184,7 @@ class RunsScreen(FindingScreen):
             frozenset(self.nsmc.marked),
             self._answer.baseline,
             (self._sort, self._reverse),
+            whole=not self._answer.pending,
         )
 
     def _show_empty(self, text: str) -> None:
@@ -198,7 +199,9 @@ class RunsScreen(FindingScreen):
         parts = [_("runs: {n}").format(n=found.total - found.archived)]
         if self._query.strip():
             parts = [
-                _("{n} of {all} runs").format(n=len(found.runs), all=found.total),
+                ngettext("{n} of {all} run", "{n} of {all} runs", found.total).format(
+                    n=len(found.runs), all=found.total
+                ),
                 visible(self._query.strip()),
             ]
         if found.live:

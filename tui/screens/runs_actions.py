@@ -10,9 +10,10 @@ from typing import Any
 from textual import on, work
 from textual.message import Message
 
-from core import formats, run_actions
+from core import run_actions
 from core.errors import NsmcTuiError
 from core.i18n import gettext as _
+from core.i18n import ngettext
 from core.run_labels import Labels, clean_tags, write_labels
 from core.runs import Run
 from tui.screens.base import BaseScreen
@@ -137,13 +138,17 @@ class ActingScreen(BaseScreen):
         back = all(run.archived for run in runs)
         if not back and not self._over(runs):
             return
-        question = (
-            _("Take {n} archived runs back?")
-            if back
-            else _("Archive {n} runs? They stay on the disk, out of the list.")
-        ).format(n=len(runs))
+        if back:
+            question = ngettext("Take {n} archived run back?", "Take {n} archived runs back?", len(runs))
+        else:
+            question = ngettext(
+                "Archive {n} run? It stays on the disk, out of the list.",
+                "Archive {n} runs? They stay on the disk, out of the list.",
+                len(runs),
+            )
         self.app.push_screen(
-            ConfirmScreen(question, self._named(runs)), partial(self._archive_if, runs=runs, archived=not back)
+            ConfirmScreen(question.format(n=len(runs)), self._named(runs)),
+            partial(self._archive_if, runs=runs, archived=not back),
         )
 
     def _archive_if(self, answer: bool | None, runs: list[Run], archived: bool) -> None:
@@ -166,9 +171,7 @@ class ActingScreen(BaseScreen):
 
     @on(Counted)
     def _ask_to_delete(self, event: Counted) -> None:
-        question = _("Delete {n} runs with {files} files, {size}? This cannot be undone.").format(
-            n=len(event.runs), files=formats.count(event.files), size=formats.size(event.size)
-        )
+        question = run_actions.delete_question(len(event.runs), event.files, event.size)
         self.app.push_screen(
             ConfirmScreen(question, self._named(event.runs)), partial(self._delete_if, runs=event.runs)
         )

@@ -20,9 +20,12 @@ from tui.plot import PlotError
 from tui.strips import changed_regions
 from tui.widgets.chart_captions import Captions
 from tui.widgets.chart_palette import Palette
+from tui.widgets.chart_values import value_lines, value_rows
 from tui.widgets.top_bar import fit
 
 LEAST_WIDTH, LEAST_HEIGHT = 36, 6
+# Of so many lines for charts, and more, the table of single values takes at most one in `VALUES_SHARE`.
+VALUES_FROM, VALUES_SHARE = 4 * LEAST_HEIGHT, 4
 GUTTER = 2
 # Smoothing a long run takes several turns of the event loop; seconds between two of them.
 GO_ON = 0.02
@@ -41,6 +44,7 @@ class ChartBoard(Widget):
         self.enlarged = False
         self.cursor: float | None = None
         self.metrics: list[Metric] = []
+        self.values: list[Metric] = []
         self._all: list[Metric] = []
         self._selected = ""
         self._charts: dict[tuple[str, int, int], Chart] = {}
@@ -78,10 +82,19 @@ class ChartBoard(Widget):
         self.redraw()
 
     def _choose(self) -> None:
-        self.metrics = matches(self._all, self.choices.filter)
+        chosen = matches(self._all, self.choices.filter)
+        # One value is no line. A live run's steps and samples go on: theirs are charts from the first one.
+        self.values = [metric for metric in chosen if self._is_single(metric)]
+        self.metrics = [metric for metric in chosen if metric not in self.values]
         keys = [metric.key for metric in self.metrics]
         if self._selected not in keys:
             self._selected = keys[0] if keys else ""
+
+    def _is_single(self, metric: Metric) -> bool:
+        if self.live and not metric.evaluation:
+            return False
+        columns = [metric.column(source.telemetry) for source in self.sources]
+        return all(column is None or column.finite + column.gaps < 2 for column in columns)
 
     @property
     def selected(self) -> Metric | None:
@@ -103,7 +116,7 @@ class ChartBoard(Widget):
 
     def _grid(self) -> tuple[int, int]:
         """Columns and rows of charts."""
-        width, height = self.size.width, self.size.height - 1
+        width, height = self.size.width, self.room
         if self.enlarged:
             return 1, 1
         fit_in = max(1, (width + GUTTER) // (LEAST_WIDTH + GUTTER))
@@ -116,6 +129,22 @@ class ChartBoard(Widget):
             while columns > 1 and (columns - 1) * rows >= len(self.metrics):
                 columns -= 1
         return columns, rows
+
+    @property
+    def room(self) -> int:
+        """Lines for charts: without the heading, and without the table of single values."""
+        return self.size.height - 1 - self._value_height()
+
+    def _value_height(self) -> int:
+        height = self.size.height - 1
+        wanted = value_rows(len(self.values), self.size.width)
+        if self.enlarged:
+            return 0
+        if not self.metrics:
+            return min(wanted, height)
+        # Charts come first: where there is little room the table takes what their rows leave over.
+        given = height // VALUES_SHARE if height >= VALUES_FROM else height % LEAST_HEIGHT
+        return min(wanted, given) if given > 1 else 0
 
     def bounds(self) -> tuple[tuple[float, float], tuple[float, float]]:
         """The window in view, and all there is, on the x-axis in use."""
@@ -180,13 +209,17 @@ class ChartBoard(Widget):
         shown = self.shown
         lines = [captions.heading(width, self._page(shown), following=self.view.right is None)]
         self._drawn = {}
+        most = self._value_height()
+        values = value_lines(captions, self.values, width, most) if most else []
+        if not shown and values:
+            return self._filled(lines + values, palette)
         if not shown:
             lines += [[], *([Segment(fit(line, width), palette.quiet)] for line in self._nothing().split("\n"))]
             return self._filled(lines, palette)
         columns, rows = self._grid()
         column_width = (width - GUTTER * (columns - 1)) // columns
         readings = captions.readings(shown[0], width) if self.enlarged and self.cursor is not None else []
-        row_height = (height - 1 - len(readings)) // rows
+        row_height = (self.room - len(readings)) // rows
         for row in range(rows):
             cells = [
                 self._chart_lines(metric, column_width, row_height, window, captions)
@@ -199,7 +232,9 @@ class ChartBoard(Widget):
                         segments.append(Segment(" " * GUTTER))
                     segments += cell[line]
                 lines.append(segments)
-        return self._filled(lines + readings, palette)
+        # At the bottom, whatever the rows of charts leave over.
+        lines += [[] for _line in range(height - len(readings) - len(values) - len(lines))]
+        return self._filled(lines + readings + values, palette)
 
     def _filled(self, lines: list[list[Segment]], palette: Palette) -> list[Strip]:
         """The lines as strips that fill the widget."""
@@ -213,18 +248,21 @@ class ChartBoard(Widget):
 
     def _nothing(self) -> str:
         """What stands there instead of charts."""
-        if self._all and not self.metrics:
+        if self._all and not self.metrics and not self.values:
             pattern = visible(self.choices.filter)
             return _("No metric fits {pattern}.").format(pattern=pattern) + " " + _("/ changes it.")
         return self.message
 
     def _page(self, shown: Sequence[Metric]) -> str:
         """Which of the metrics are in view, when not all are."""
-        if not shown or len(shown) == len(self.metrics):
-            return ""
-        first = self.metrics.index(shown[0]) + 1
-        text = _("metrics {first}–{last} of {all}")
-        return text.format(first=first, last=first + len(shown) - 1, all=len(self.metrics))
+        parts = []
+        if shown and len(shown) < len(self.metrics):
+            first = self.metrics.index(shown[0]) + 1
+            text = _("metrics {first}–{last} of {all}")
+            parts.append(text.format(first=first, last=first + len(shown) - 1, all=len(self.metrics)))
+        if shown and self.values and not self.enlarged and not self._value_height():
+            parts.append(_("/ finds {n} of one value").format(n=len(self.values)))
+        return " · ".join(parts)
 
     def _chart_lines(
         self, metric: Metric, width: int, height: int, window: tuple[float, float], captions: Captions

@@ -111,6 +111,17 @@ class Captions:
             parts.append(Segment((" " if parts else "") + sign + text, style))
         return parts
 
+    def newest(self, metric: Metric) -> list[Segment]:
+        """The newest value of each run that has one."""
+        parts: list[Segment] = []
+        for number, source in enumerate(self.sources):
+            column = metric.column(source.telemetry)
+            if column is not None:
+                style = self.palette.style(RUN + number) if self.several else self.palette.strong
+                sign = f"{self._sign(number)}:" if self.several else ""
+                parts.append(Segment((" " if parts else "") + sign + metric.text(column.newest), style))
+        return parts
+
     def _read(self, source: Source, metric: Metric) -> Reading | None:
         assert self.cursor is not None
         smoothed = source.smooth(metric, self.choices.smoothing)

@@ -77,7 +77,7 @@ class ChartGrid(ChartBoard, can_focus=True):
         if offset is None or not self.shown or offset.y < 1:
             return
         column = offset.x * columns // max(1, self.size.width)
-        row = (offset.y - 1) * rows // max(1, self.size.height - 1)
+        row = (offset.y - 1) * rows // max(1, self.room)
         number = row * columns + column
         if number < len(self.shown):
             self._selected = self.shown[number].key

@@ -6,6 +6,7 @@ from rich.text import Text
 from textual.widgets import Static
 
 from core.i18n import gettext as _
+from core.i18n import ngettext
 from core.text import visible
 from tui.form_model import FormModel
 from tui.widgets.top_bar import fit
@@ -26,7 +27,11 @@ class FormHead(Static):
             text.append(f"  /{visible(query)}", style=dim)
         count, problems = len(model.changed_keys()), model.problems
         tail = Text(" · ", style=dim)
-        wording = _("{n} differ from the guide's") if model.origin else _("{n} changed")
+        wording = (
+            ngettext("{n} differs from the guide's", "{n} differ from the guide's", count)
+            if model.origin
+            else _("{n} changed")
+        )
         tail.append(wording.format(n=count), style="not dim" if count else dim)
         if problems:
             tail.append("   ! " + _("{n} to mend").format(n=problems), style=f"bold {variables.get('error', '')}")

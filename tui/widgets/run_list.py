@@ -72,6 +72,8 @@ class RunList(ScrollView, can_focus=True):
         self._sort = ("", False)
         self._drawn: dict[int, list[Segment]] = {}
         self._width = 0
+        # While the list is being read for the first time and nobody has moved, the cursor stays at its top.
+        self._growing, self._moved = True, False
 
     @property
     def columns(self) -> list[Column]:
@@ -86,8 +88,13 @@ class RunList(ScrollView, can_focus=True):
         marked: frozenset[Path],
         baseline: Run | None,
         sort: tuple[str, bool],
+        *,
+        whole: bool = True,
     ) -> None:
-        """Show these runs in the columns `names`; draws only the lines that became other ones."""
+        """Show these runs in the columns `names`; draws only the lines that became other ones.
+
+        The cursor stays with its run, but at the top of a list that was not `whole` while nobody has moved it.
+        """
         chosen = self.chosen
         same_places = len(runs) == len(self.runs)
         self.runs, self._names, self._settings = runs, names, settings
@@ -95,6 +102,9 @@ class RunList(ScrollView, can_focus=True):
         place = self.cursor
         if chosen is not None and not (place < len(runs) and runs[place].id == chosen.id):
             place = next((n for n, run in enumerate(runs) if run.id == chosen.id), place)
+        if self._growing and not self._moved:
+            place = 0
+        self._growing = self._growing and not whole
         place = max(0, min(place, len(runs) - 1))
         laid_out = self._lay_out()
         if place != self.cursor:
@@ -129,6 +139,7 @@ class RunList(ScrollView, can_focus=True):
 
     def choose(self, place: int) -> None:
         """Choose the run on line `place`, the nearest there is."""
+        self._moved = True
         place = max(0, min(place, len(self.runs) - 1))
         if self.runs and place != self.cursor:
             self.cursor = place
