@@ -78,7 +78,7 @@ async def measure(model: Path, texts: list[str], options: Any) -> list[dict[str,
             peer = bare.ask(text)
             await asyncio.sleep(REST)
             started = time.perf_counter()
-            answer = await client.inspect(model, text, options.tokens)
+            answer = await client.ask(questions.inspect(model, text, options.tokens))
             seconds = time.perf_counter() - started
             await asyncio.sleep(REST)
             assert answer.attention is not None
@@ -98,7 +98,7 @@ async def longer(model: Path, text: str, options: Any) -> list[tuple[str, float]
     """Seconds of each of the longer questions about `text`."""
     client, rows = InspectorClient(options.device, cache_items=1), []
     try:
-        plain = await client.inspect(model, text, options.tokens)
+        plain = await client.ask(questions.inspect(model, text, options.tokens))
         words = len(plain.words)
         wanted: dict[str, Question[Any]] = {
             name: questions.explain(model, text, options.tokens, method=name) for name in METHODS
@@ -113,12 +113,12 @@ async def longer(model: Path, text: str, options: Any) -> list[tuple[str, float]
             rows.append((f"{name}, {words} words, {len(plain.tokens)} tokens", time.perf_counter() - started))
         going = asyncio.Event()
         long = asyncio.create_task(
-            client.explain(model, text, options.tokens, steps=1000, on_progress=lambda done, total: going.set())
+            client.ask(questions.explain(model, text, options.tokens, steps=1000), lambda done, total: going.set())
         )
         await going.wait()
         started = time.perf_counter()
         long.cancel()
-        await client.inspect(model, text, options.tokens)
+        await client.ask(questions.inspect(model, text, options.tokens))
         rows.append(("a review after a long question was given up", time.perf_counter() - started))
     finally:
         await client.aclose()

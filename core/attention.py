@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from core.errors import UsageError
 from core.i18n import gettext as _
+from core.predictions import THRESHOLD, answer_at
 from core.text import visible
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 METHODS = ("attention", "rollout")
 """The methods that `answer_json` knows."""
+
+LAST = -1
+"""For a layer's number: the last one, whatever its number is; what the classifier reads."""
 
 MAX_BYTES = 1 << 30
 """Attention larger than this is not asked for: it would not fit through the pipe and into the app's memory."""
@@ -188,15 +192,27 @@ def matrix_of(
         raise UsageError(_("Rollout is a mean over all heads: it cannot be shown for one."), _("Leave out --head."))
     if attention is None:
         return None
+    layer = layer_number(layer, attention.shape[0])
     return rollout(attention, layer) if method == "rollout" else select(attention, layer, head)
 
 
+def layer_number(layer: int | None, count: int | None) -> int | None:
+    """A layer's own number: LAST is counted out where it is known how many there are."""
+    return layer if layer != LAST or not count else count - 1
+
+
 def answer_json(
-    inspection: Inspection, method: str = "attention", layer: int | None = None, head: int | None = None
+    inspection: Inspection,
+    method: str = "attention",
+    layer: int | None = None,
+    head: int | None = None,
+    *,
+    threshold: float = THRESHOLD,
 ) -> dict[str, Any]:
     """The document that `nsmc-tui attention --json` prints (see the contract), ready for `json.dumps`.
 
-    `layer` and `head` None mean their mean (for rollout, `layer` None is the last). A word's weight is what the token
+    `layer` and `head` None mean their mean (for rollout, `layer` None is the last), LAST the last layer; `threshold`
+    is where an answer becomes positive. A word's weight is what the token
     that the classifier reads (all of them where `mean_pooled`) gives to the word's tokens together. Where the model
     gives no attention, `weights` and the words' weights are None and `note` says why. Raises UsageError as `weights_of`
     does.
@@ -209,9 +225,9 @@ def answer_json(
         row = classifier_row(inspection, matrix).astype(np.float64)
         words = word_weights(row, inspection.token_words, len(inspection.words))
     return {
-        **_text_json(inspection, words),
+        **_text_json(inspection, words, threshold),
         "method": method,
-        "layer": layer,
+        "layer": layer_number(layer, inspection.n_layers),
         "head": head,
         "n_layers": inspection.n_layers,
         "n_heads": inspection.n_heads,
@@ -222,7 +238,7 @@ def answer_json(
     }
 
 
-def attribution_json(attribution: Attribution) -> dict[str, Any]:
+def attribution_json(attribution: Attribution, *, threshold: float = THRESHOLD) -> dict[str, Any]:
     """The same document for a method that gives one weight a token: `weights` is then a row (T), not a map (T × T).
 
     Has besides what `core.inspector_answers.Attribution` tells of how the weights were made.
@@ -230,7 +246,7 @@ def attribution_json(attribution: Attribution) -> dict[str, Any]:
     tokens = attribution.tokens
     names = ("method", "layer", "head", "target", "signed", "of", "baseline", "steps", "gap", "note", "seconds")
     return {
-        **_text_json(attribution.inspection, attribution.words),
+        **_text_json(attribution.inspection, attribution.words, threshold),
         **{name: getattr(attribution, name) for name in names},
         "cls": attribution.inspection.cls,
         "mean_pooled": attribution.inspection.mean_pooled,
@@ -238,7 +254,7 @@ def attribution_json(attribution: Attribution) -> dict[str, Any]:
     }
 
 
-def _text_json(inspection: Inspection, words: Floats | None) -> dict[str, Any]:
+def _text_json(inspection: Inspection, words: Floats | None, threshold: float) -> dict[str, Any]:
     """What an answer says of the text, its tokens, its words with their weights, and the model's answer."""
     weights: list[float | None] = [None] * len(inspection.words) if words is None else _numbers(words)
     return {
@@ -261,7 +277,9 @@ def _text_json(inspection: Inspection, words: Floats | None) -> dict[str, Any]:
         ],
         "cut": inspection.cut,
         "labels": list(inspection.labels),
-        "pred": inspection.pred,
+        "masked": list(inspection.masked),
+        "pred": answer_at(inspection, threshold),
+        "threshold": threshold,
         "probabilities": list(inspection.probabilities),
     }
 

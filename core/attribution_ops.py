@@ -131,6 +131,7 @@ def flip(task: Task, request: Request) -> Answer:
     from core.attribution_occlusion import mode_of, predict_without
     from core.flip import Words, search
     from core.inspector_batches import probabilities
+    from core.predictions import THRESHOLD, class_at
     from core.word_edits import delete_words, moved_up
 
     most = _whole(request, "max_evaluations", 1, MOST_EVALUATIONS)
@@ -142,7 +143,11 @@ def flip(task: Task, request: Request) -> Answer:
     before = inspection["probabilities"]
     if threshold is not None and not (isinstance(threshold, (int, float)) and 0 <= threshold <= 1 and len(before) == 2):
         raise UsageError(_("A threshold is a number from 0 to 1, for a model of two classes."))
-    answer = loaded.class_of(before, None) if threshold is None else int(before[1] >= threshold)
+    if threshold == THRESHOLD:
+        threshold = None
+    answer = loaded.class_of(before, None)
+    if threshold is not None:
+        answer = class_at(answer, before[1], threshold)
     evaluated = 0
 
     def judge(sets: Sequence[Words]) -> list[float]:

@@ -17,7 +17,7 @@ from core.answering import answer
 from core.config import DataConfig, ModelConfig
 from core.errors import ModelError, UsageError
 from core.i18n import gettext as _
-from core.predictions import THRESHOLD
+from core.predictions import THRESHOLD, class_at
 from core.runs import CONFIG_FILE, is_run_dir, load_run
 
 SPLITS = ("train", "dev", "test")
@@ -140,7 +140,7 @@ def evaluate(
     label, prob_1, pred = (column_array(rows, column) for column in ("label", "prob_1", "pred"))
     scored = metrics.report(
         label,
-        pred if decision.usual else (prob_1 >= decision.threshold).astype(pred.dtype),
+        class_at(pred, prob_1, decision.threshold),
         float(column_array(rows, "loss").mean()),
         config.evaluate.bootstrap if config is not None else 2000,
     )

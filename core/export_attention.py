@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from core import attention
 from core.export_files import ExportError
 from core.i18n import gettext as _
+from core.predictions import THRESHOLD
 from core.text import visible
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ class ReviewExport:
     """A review with all that is exported of it.
 
     id, label, loss: as the predictions have them; None for a text of no data set. split, model: where it comes from.
-    inspection: tokens, probabilities and attention. methods: further weights on its tokens.
+    threshold: p(positive) from which its answer is positive. inspection: tokens, probabilities and attention.
+    methods: further weights on its tokens.
     """
 
     inspection: Inspection
@@ -49,6 +51,7 @@ class ReviewExport:
     split: str = ""
     model: str = ""
     methods: tuple[TokenWeights, ...] = ()
+    threshold: float = THRESHOLD
 
 
 def readable(token: Token) -> str:

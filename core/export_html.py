@@ -20,6 +20,7 @@ from core.export_attention import ReviewExport, readable
 from core.export_files import ExportError
 from core.i18n import gettext as _
 from core.i18n import language
+from core.predictions import answer_at
 from core.text import visible
 
 if TYPE_CHECKING:
@@ -84,8 +85,8 @@ def document(review: ReviewExport) -> dict[str, Any]:
     facts = []
     if review.label is not None:
         facts.append(f"{_('true')} {names[review.label]}")
-    if inspection.pred < 2:
-        facts.append(f"{_('predicted')} {names[inspection.pred]}")
+    if (pred := answer_at(inspection, review.threshold)) < 2:
+        facts.append(f"{_('predicted')} {names[pred]}")
     if review.loss is not None:
         facts.append(f"{_('loss')} {review.loss:.2f}")
     facts += [visible(part) for part in (review.model, review.split) if part]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from core import export_attention, export_html, export_png, export_svg
 from core import inspector_questions as questions
+from core.attention import layer_number
 from core.attribution_methods import METHODS
 from core.errors import UsageError
 from core.export_attention import ReviewExport, TokenWeights
@@ -31,8 +33,13 @@ ENDINGS = {"bertviz": "npz"}
 Asking = Generator[Question[Any], Any, ReviewExport]
 
 
-def methods_for(kinds: Sequence[str], method: str) -> tuple[str, ...]:
-    """The methods that have to be asked for: all where the reader of a file chooses, else the one in view."""
+def methods_for(kinds: Sequence[str], method: str, reviews: int = 1) -> tuple[str, ...]:
+    """The methods that have to be asked for: all where the reader of a file chooses, else the one in view.
+
+    None of them for a page of several reviews, which would take minutes: attention and rollout are in the answer.
+    """
+    if reviews > 1:
+        return ()
     if {"html", "npz", "bertviz"} & set(kinds):
         return EXTRA
     return (method,) if method in EXTRA else ()
@@ -45,18 +52,21 @@ def asking(
     methods: Sequence[str],
     target: int | None = None,
     about: Mapping[str, Any] | None = None,
+    masked: Iterable[int] = (),
 ) -> Asking:
     """Yields questions for the inspector, takes each answer by `send`, and returns the review.
 
     target: the class that weights are about; None: 긍정 of a model with two classes, so that blue speaks for it and
-    orange against it, whatever the answer was; else the predicted one. about: further fields of `ReviewExport`.
+    orange against it, whatever the answer was; else the predicted one. about: further fields of `ReviewExport`. masked:
+    indexes of words that are hidden.
     """
-    inspection: Inspection = yield questions.inspect(model, text, max_length)
+    inspection: Inspection = yield questions.inspect(model, text, max_length, masked=masked)
     if target is None and len(inspection.labels) == 2:
         target = 1
     found = []
     for method in methods:
-        attribution: Attribution = yield questions.explain(model, text, max_length, method=method, target=target)
+        question = questions.explain(model, text, max_length, method=method, target=target, masked=masked)
+        attribution: Attribution = yield question
         weights = token_weights(attribution)
         if weights is not None:
             found.append(weights)
@@ -102,6 +112,7 @@ def render(kind: str, reviews: Sequence[ReviewExport], view: View, title: str = 
     if kind == "html":
         return export_html.page(reviews, title).encode("utf-8", "replace")
     review = reviews[0]
+    view = replace(view, layer=layer_number(view.layer, review.inspection.n_layers))
     if kind == "svg":
         return export_svg.svg(review, view).encode("utf-8", "replace")
     if kind == "png":

@@ -22,7 +22,7 @@ from core.export_files import ExportError, safe_name
 from core.export_folder import MANIFEST, cannot_write, check_target, digest, into_place, link_or_copy, umask
 from core.export_tables import review_rows, review_schema, variant_schema, verdict_rows, verdict_schema
 from core.i18n import gettext as _
-from core.predictions import Prediction, Predictions
+from core.predictions import THRESHOLD, Prediction, Predictions
 from core.runs import CONFIG_FILE, load_run
 
 if TYPE_CHECKING:
@@ -46,8 +46,9 @@ class Request:
 
     parts: of PARTS. split: None for test, else what there is. rows: row numbers of the split to export, in order; None
     for all errors, highest loss first. chosen: how they were chosen, in words, for the README. excel: CSV for looking
-    at in Excel. force: an export that is there is replaced. attention: asks the model about a review; needed for that
-    part, which is made of the first `attention_limit` reviews.
+    at in Excel. formats: of the tables of reviews, those of `export_rows.FORMATS`. threshold: p(positive) from which a
+    review is predicted positive, in scores and tables. force: an export that is there is replaced. attention: asks the
+    model about a review; needed for that part, which is made of the first `attention_limit` reviews.
     """
 
     parts: tuple[str, ...] = USUAL
@@ -58,6 +59,8 @@ class Request:
     force: bool = False
     attention: Callable[[Prediction], ReviewExport] | None = None
     attention_limit: int = 10
+    formats: tuple[str, ...] = export_rows.FORMATS
+    threshold: float = THRESHOLD
 
 
 def parts_of(names: Sequence[str]) -> tuple[str, ...]:
@@ -161,10 +164,12 @@ class _Export:
                 if part != "model":
                     self.missing[part] = error.message
             return
-        rows = predictions.select("all", "loss") if self.request.rows is None else self.request.rows
+        at, rows = self.request.threshold, self.request.rows
+        if rows is None:
+            rows = predictions.select("all", "loss", threshold=at)
         self.predictions = predictions
         self.verdicts = verdict_rows(self.run_dir, predictions.split)
-        self.reviews = [predictions.row(int(row)) for row in rows]
+        self.reviews = [predictions.row(int(row)).at(at) for row in rows]
 
     # -- parts -------------------------------------------------------------------------------------------------
 
@@ -188,7 +193,7 @@ class _Export:
         if self.predictions is None:
             return
         loss = float(self.predictions.column("loss").mean()) if len(self.predictions) else float("nan")
-        matrix = self.predictions.confusion()
+        matrix = self.predictions.confusion(self.request.threshold)
         self.summary = {
             "n": len(self.predictions),
             "metrics": {**metrics.from_confusion(matrix), "loss": loss},
@@ -236,11 +241,8 @@ class _Export:
     def _errors(self) -> None:
         assert self.predictions is not None
         rows = review_rows(self.reviews, self.verdicts)
-        schema = review_schema(self.predictions)
-        for format_ in export_rows.FORMATS:
-            data = export_rows.encode(format_, schema.names, rows, excel=self.request.excel, schema=schema)
-            about = _("the reviews, their labels and predictions") if format_ == "csv" else _("the same rows")
-            self.write(f"errors.{format_}", data, about)
+        about = _("the reviews, their labels and predictions")
+        self._all_formats("errors", rows, review_schema(self.predictions), about)
 
     def _verdicts(self) -> None:
         """Every review of the split that somebody holds something of, whatever else was chosen."""
@@ -257,7 +259,7 @@ class _Export:
         documents, split = self._documents(), self.predictions.split
         rows = [
             {**row, "document": documents.get(row["id"], "")}
-            for row in variants.rows(self.run_dir)
+            for row in variants.rows(self.run_dir, threshold=self.request.threshold)
             if row["split"] == split
         ]
         if not rows:
@@ -273,9 +275,9 @@ class _Export:
 
     def _all_formats(self, name: str, rows: list[dict[str, Any]], schema: Any, about: str) -> None:
         """The same rows as a file of each of the formats."""
-        for format_ in export_rows.FORMATS:
+        for number, format_ in enumerate(self.request.formats):
             data = export_rows.encode(format_, schema.names, rows, excel=self.request.excel, schema=schema)
-            self.write(f"{name}.{format_}", data, about if format_ == "csv" else _("the same rows"))
+            self.write(f"{name}.{format_}", data, _("the same rows") if number else about)
 
     def _cleanlab(self) -> None:
         """All reviews of the split: cleanlab's thresholds are means over all of them."""
@@ -338,6 +340,7 @@ class _Export:
             "split": self.predictions.split if self.predictions is not None else None,
             "reviews": len(self.reviews),
             "chosen": self.request.chosen or _("all errors"),
+            "threshold": self.request.threshold,
             "parts": self.made,
             "missing": self.missing,
         }
@@ -368,6 +371,9 @@ class _Export:
                 )
                 + "\n\n"
             )
+            if self.request.threshold != THRESHOLD:
+                said = _("A review is predicted 긍정 from p(긍정) = {threshold} on; the model's own is 0.5.")
+                out.write(said.format(threshold=f"{self.request.threshold:g}") + "\n\n")
         out.write(f"| {_('file')} | {_('what')} |\n|---|---|\n")
         for name, about in self.about.items():
             out.write(f"| `{_line(name)}` | {about} |\n")

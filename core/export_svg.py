@@ -16,6 +16,7 @@ from core.attribution_methods import METHODS
 from core.export_attention import ReviewExport, readable
 from core.export_files import ExportError
 from core.i18n import gettext as _
+from core.predictions import answer_at
 from core.text import clusters, visible
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ PALETTES = {
 
 @dataclass(frozen=True)
 class View:
-    """Which weights are drawn. layer, head: None for the mean (rollout: None for the last layer). special: one of
+    """Which weights are drawn. layer, head: None for the mean (rollout: None for the last layer); layer
+    `core.attention.LAST`: the last. special: one of
     SPECIAL. words: by word (어절), else by token. theme: a name of PALETTES."""
 
     method: str = "attention"
@@ -229,8 +231,8 @@ class _Canvas:
         parts = [f"#{visible(review.id)}"] if review.id is not None else []
         if review.label is not None:
             parts.append(f"{_('true')} {names[review.label]}")
-        if inspection.pred < 2:
-            parts.append(f"{_('predicted')} {names[inspection.pred]}")
+        if (pred := answer_at(inspection, review.threshold)) < 2:
+            parts.append(f"{_('predicted')} {names[pred]}")
         if review.loss is not None:
             parts.append(f"{_('loss')} {review.loss:.2f}")
         if review.model:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from core import export_labels, export_rows
 from core.export_files import write
-from core.predictions import COLUMNS, Prediction, Predictions
+from core.predictions import COLUMNS, THRESHOLD, Prediction, Predictions
 from core.review_scores import read_verdicts
 
 if TYPE_CHECKING:
@@ -88,15 +88,17 @@ def write_rows(
     run_dir: Path,
     force: bool = False,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
+    threshold: float = THRESHOLD,
 ) -> Path:
     """Write reviews (row numbers of the split, in order) to one file: a format of `export_rows.FORMATS`, or
-    `labelstudio` or `argilla`. Raises ExportError when it is there (and not `force`) or cannot be written, and
-    whatever `progress` raises, before anything is written."""
+    `labelstudio` or `argilla`; predicted positive from `threshold` on. Raises ExportError when it is there (and not
+    `force`) or cannot be written, and whatever `progress` raises, before anything is written.
+    """
     reviews = []
     for number, row in enumerate(rows):
         if number % TOLD_EVERY == 0:
             progress(number, len(rows))
-        reviews.append(predictions.row(int(row)))
+        reviews.append(predictions.row(int(row)).at(threshold))
     verdicts = verdict_rows(run_dir, predictions.split)
     if kind == "labelstudio":
         data = export_labels.label_studio(reviews, run_dir.name, verdicts)

@@ -123,3 +123,8 @@ def order(action: str) -> str:
 def split_name(split: str) -> str:
     """Which split a figure is of, short enough for a column."""
     return {"test": "test", "eval": "dev"}.get(split, split)
+
+
+def threshold(value: float) -> str:
+    """A decision threshold with two decimals, more where it has them: `0.50`, `0.625`."""
+    return number(value, 2) if round(value, 2) == value else f"{value:.6g}"

@@ -139,7 +139,8 @@ def flip(
     """The fewest words without which the answer is another one.
 
     mode: `delete` (the text without them) or `mask`. max_evaluations: how many sets of words are tried at most.
-    threshold: of the probability of class 1 from which the answer is 1; None: the class of the highest probability.
+    threshold: of the probability of class 1 from which the answer is 1; None, or 0.5: the class of the highest
+    probability.
     """
     request = _request("flip", model, text, max_length, masked, mode=mode, max_evaluations=max_evaluations)
     return Question(request | {"threshold": threshold}, answers.flip_from)

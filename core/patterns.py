@@ -22,6 +22,7 @@ from core import inspector_questions as questions
 from core.inspector_answers import Attribution, HeadStats
 from core.inspector_protocol import Question, fingerprint
 from core.paths import cache_dir, write_atomically
+from core.predictions import THRESHOLD
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,7 +77,8 @@ class HeadPattern:
 
 @dataclass(frozen=True)
 class Patterns:
-    """What was found. n: reviews asked about of each kind; method: whose weights are the heat; by: words or tokens."""
+    """What was found. n: reviews asked about of each kind; method: whose weights are the heat; threshold: p(positive)
+    from which a review is positive, which tells FP, FN and correct apart."""
 
     n: dict[str, int]
     method: str
@@ -87,6 +89,7 @@ class Patterns:
     heads: tuple[HeadPattern, ...]
     compared: int = 0
     note: str = ""
+    threshold: float = THRESHOLD
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json` and the cache."""
@@ -105,14 +108,16 @@ def from_dict(found: dict[str, Any]) -> Patterns:
     )
 
 
-def sample(predictions: Predictions, each: int, seed: int = 0) -> dict[str, NDArray[np.int64]]:
-    """Rows of at most `each` FP, FN and correct reviews, by chance: the same for the same seed."""
+def sample(
+    predictions: Predictions, each: int, seed: int = 0, threshold: float = THRESHOLD
+) -> dict[str, NDArray[np.int64]]:
+    """Rows of at most `each` FP, FN and correct reviews at a threshold, by chance: the same for the same seed."""
     import numpy as np
 
     dice = np.random.default_rng(seed)
     found = {}
     for kind in KINDS:
-        rows = np.sort(predictions.select(kind, "id"))
+        rows = np.sort(predictions.select(kind, "id", threshold=threshold))
         found[kind] = rows if len(rows) <= each else np.sort(dice.choice(rows, each, replace=False))
     return found
 
@@ -147,15 +152,14 @@ class Counting:
         self.seen_tokens[kind].update({token for token in tokens if token})
         self.hot_tokens[kind].update(hottest(tokens, attribution.tokens))
 
-    def result(self, method: str, split: str, seed: int) -> Patterns:
+    def result(self, method: str, split: str, seed: int, threshold: float = THRESHOLD) -> Patterns:
         """What was found so far."""
         words = compare_words(self.hot["fp"], self.hot["fn"], self.seen)
         tokens = compare_words(self.hot_tokens["fp"], self.hot_tokens["fn"], self.seen_tokens)
         heads = compare_heads(self.stats["wrong"], self.stats["right"])
         n = {kind: self.n[kind] for kind in KINDS}
-        return Patterns(
-            n, method, split, seed, _ends(words), _ends(tokens), tuple(heads[:SHOWN_HEADS]), len(heads), self.note
-        )
+        shown = _ends(words), _ends(tokens), tuple(heads[:SHOWN_HEADS])
+        return Patterns(n, method, split, seed, *shown, len(heads), self.note, threshold)
 
 
 def normal(word: str) -> str:
@@ -246,25 +250,36 @@ Step = tuple[int, int, Question[Any]]
 
 
 def asking(
-    model: Path, predictions: Predictions, max_length: int | None, each: int, method: str = "attention", seed: int = 0
+    model: Path,
+    predictions: Predictions,
+    max_length: int | None,
+    each: int,
+    method: str = "attention",
+    seed: int = 0,
+    threshold: float = THRESHOLD,
 ) -> Generator[Step, Any, Patterns]:
     """Yields (done, total, question), takes each answer by `send`, returns the patterns.
 
-    `method` is one of `core.attribution_methods.METHODS`; of signed ones the magnitude is the heat.
+    `method` is one of `core.attribution_methods.METHODS`; of signed ones the magnitude is the heat. Weights are for
+    the class that is predicted at `threshold`.
     """
-    rows = sample(predictions, each, seed)
+    rows = sample(predictions, each, seed, threshold)
     total = sum(len(chosen) for chosen in rows.values())
     counting, done = Counting(), 0
     for kind in KINDS:
         for row in rows[kind].tolist():
-            text = predictions.row(row).document
+            review = predictions.row(row)
+            text, pred = review.document, review.at(threshold).pred
+            # Left to the model where it is its own answer, which is told apart by more than the file's digits.
+            target = None if pred == review.pred else pred
             attribution = None
             if kind != "correct":
-                attribution = yield done, total, bulk(questions.explain(model, text, max_length, method=method))
-            stats = yield done, total, bulk(questions.head_stats(model, text, max_length))
+                question = questions.explain(model, text, max_length, method=method, target=target)
+                attribution = yield done, total, bulk(question)
+            stats = yield done, total, bulk(questions.head_stats(model, text, max_length, target=target))
             counting.add(kind, attribution[0] if attribution else None, stats[0])
             done += 1
-    return counting.result(method, predictions.split, seed)
+    return counting.result(method, predictions.split, seed, threshold)
 
 
 def bulk(question: Question[Any]) -> Question[tuple[Any]]:
@@ -291,11 +306,18 @@ def answered(steps: Generator[Step, Any, Patterns], ask: Callable[[Step], Any]) 
 
 
 def cache_file(
-    model: Path, predictions: Predictions, max_length: int | None, each: int, method: str, seed: int
+    model: Path,
+    predictions: Predictions,
+    max_length: int | None,
+    each: int,
+    method: str,
+    seed: int,
+    threshold: float = THRESHOLD,
 ) -> Path:
     """Where the patterns of this model on these predictions are kept."""
     stat = predictions.path.stat()
     parts = [VERSION, fingerprint(model), str(predictions.path), stat.st_mtime_ns, max_length, each, method, seed]
+    parts += [] if threshold == THRESHOLD else [threshold]
     return cache_dir() / "patterns" / f"{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]}.json"
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from core.errors import RunError
 from core.i18n import gettext as _
@@ -19,12 +19,43 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from core.inspector_protocol import Inspection
+
 COLUMNS = ("id", "document", "label", "pred", "prob_0", "prob_1", "loss", "margin", "n_tokens")
 THRESHOLD = 0.5
 """The probability of 긍정 from which the predictions take a review as positive."""
 
 KINDS = ("all", "fp", "fn", "tp", "tn", "correct", "any")
 SORTS = ("loss", "confidence", "length", "id", "margin")
+
+
+@overload
+def class_at(own: int, prob_1: float, threshold: float) -> int: ...
+
+
+@overload
+def class_at(own: np.ndarray, prob_1: np.ndarray, threshold: float) -> np.ndarray: ...
+
+
+def class_at(own: int | np.ndarray, prob_1: float | np.ndarray, threshold: float) -> int | np.ndarray:
+    """The class of a review, or of each of N: 1 where p(positive) is `threshold` or more.
+
+    At 0.5 it is `own`, the model's answer: an exact tie is the model's to break.
+    """
+    if threshold == THRESHOLD:
+        return own
+    positive = prob_1 >= threshold
+    if isinstance(own, int):
+        return int(positive)
+    import numpy as np
+
+    return np.asarray(positive, dtype=own.dtype)
+
+
+def answer_at(inspection: Inspection, threshold: float) -> int:
+    """The class that a model's answer stands for at a threshold, which only models of two classes have."""
+    given = inspection.probabilities
+    return class_at(inspection.pred, given[1], threshold) if len(given) == 2 else inspection.pred
 
 
 @dataclass(frozen=True)
@@ -54,6 +85,10 @@ class Prediction:
     def confidence(self) -> float:
         """The probability of the predicted class."""
         return self.prob_1 if self.pred else self.prob_0
+
+    def at(self, threshold: float) -> Prediction:
+        """The review with `pred` at another threshold; its loss and margin are the probabilities', and stay."""
+        return replace(self, pred=class_at(self.pred, self.prob_1, threshold))
 
     def as_dict(self) -> dict[str, Any]:
         """The row as the file has it."""
@@ -176,29 +211,29 @@ class Predictions:
 
     def decided(self, threshold: float = THRESHOLD) -> np.ndarray:
         """The class of each review (N) where it is positive from `threshold` on; at 0.5 the file's own."""
-        if threshold == THRESHOLD:
-            return self.column("pred")
-        return (self.column("prob_1") >= threshold).astype("int64")
+        return class_at(self.column("pred"), self.column("prob_1"), threshold)
 
     def row(self, index: int) -> Prediction:
         """Row `index` of the split's order."""
         return Prediction(**self.table.slice(index, 1).to_pylist()[0])
 
-    def confusion(self) -> list[list[int]]:
+    def confusion(self, threshold: float = THRESHOLD) -> list[list[int]]:
         """[[tn, fp], [fn, tp]]."""
-        label, pred = self.column("label"), self.column("pred")
+        label, pred = self.column("label"), self.decided(threshold)
         return [[int(((label == t) & (pred == p)).sum()) for p in (0, 1)] for t in (0, 1)]
 
-    def select(self, kind: str = "all", sort: str = "loss", ascending: bool | None = None) -> np.ndarray:
+    def select(
+        self, kind: str = "all", sort: str = "loss", ascending: bool | None = None, threshold: float = THRESHOLD
+    ) -> np.ndarray:
         """Row numbers of a kind of review, sorted.
 
         `kind`: `all` errors, `fp` (predicted 긍정, true 부정), `fn`, `tp`, `tn`, `correct`, or `any` review.
         `sort`: loss and confidence from the highest, margin from the lowest, length in tokens from the longest,
-        id in the file's order; `ascending` turns it round.
+        id in the file's order; `ascending` turns it round. threshold: from which p(positive) 긍정 is predicted.
         """
         import numpy as np
 
-        label, pred = self.column("label"), self.column("pred")
+        label, pred = self.column("label"), self.decided(threshold)
         masks = {
             "all": label != pred,
             "fp": (label == 0) & (pred == 1),
@@ -212,7 +247,7 @@ class Predictions:
         if sort == "id":
             keys, natural = chosen.astype(np.float64), True
         elif sort == "confidence":
-            keys, natural = np.maximum(self.column("prob_0"), self.column("prob_1"))[chosen], False
+            keys, natural = np.where(pred == 1, self.column("prob_1"), self.column("prob_0"))[chosen], False
         elif sort == "length":
             keys, natural = self.column("n_tokens")[chosen].astype(np.float64), False
         elif sort == "margin":

@@ -153,7 +153,7 @@ class ReviewTable:
 
     def confusion(self) -> list[list[int]]:
         """[[tn, fp], [fn, tp]] at the threshold."""
-        return [[int(((self.label == t) & (self.pred == p)).sum()) for p in (0, 1)] for t in (0, 1)]
+        return self.predictions.confusion(self.threshold)
 
     # -- verdicts ----------------------------------------------------------------------------------------------
 

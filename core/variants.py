@@ -18,6 +18,7 @@ from typing import Any
 from core.errors import DiskFullError, RunError
 from core.events import encode
 from core.i18n import gettext as _
+from core.predictions import THRESHOLD, class_at
 
 VARIANTS_FILE = "variants.jsonl"
 VERSION = 1
@@ -52,10 +53,10 @@ class Variant:
         """How far the probability of class 1 moved from that of the review itself."""
         return self.prob_1 - self.base_1
 
-    @property
-    def flipped(self) -> bool:
-        """Whether the answer is another one than to the review itself."""
-        return (self.prob_1 > self.prob_0) != (self.base_1 > self.base_0)
+    def flips(self, threshold: float = THRESHOLD) -> bool:
+        """Whether the answer is another one than to the review itself, where it is positive from `threshold` on."""
+        now, before = int(self.prob_1 > self.prob_0), int(self.base_1 > self.base_0)
+        return class_at(now, self.prob_1, threshold) != class_at(before, self.base_1, threshold)
 
 
 class Variants:
@@ -139,14 +140,19 @@ class Variants:
                 yield variant
 
 
-def rows(run_dir: Path, reviews: Iterable[str] | None = None) -> list[dict[str, Any]]:
+def rows(run_dir: Path, reviews: Iterable[str] | None = None, threshold: float = THRESHOLD) -> list[dict[str, Any]]:
     """The variants of a run as plain rows for other programs, the oldest first; of `reviews` (ids) only, if given.
 
-    A row has the fields of `Variant`, and `change` and `flipped`.
+    A row has the fields of `Variant`, and `change` and `flipped`: at the threshold.
     """
     wanted = None if reviews is None else set(reviews)
     return [
-        {**asdict(variant), "masked": list(variant.masked), "change": variant.change, "flipped": variant.flipped}
+        {
+            **asdict(variant),
+            "masked": list(variant.masked),
+            "change": variant.change,
+            "flipped": variant.flips(threshold),
+        }
         for variant in Variants(run_dir)
         if wanted is None or variant.id in wanted
     ]

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from core.predictions import THRESHOLD, answer_at
+
 if TYPE_CHECKING:
     from core.inspector_protocol import Inspection
     from tui.attention_maps import AttentionMaps
@@ -16,7 +18,7 @@ class Subject:
     """One review of a run and what its model says about it.
 
     title: the run's, for the top line. split, id, label: of the review. maps: made from the inspection's attention,
-    None where the model gives none.
+    None where the model gives none. threshold: p(positive) from which the run's answers are positive.
     """
 
     title: str
@@ -26,3 +28,13 @@ class Subject:
     label: int
     inspection: Inspection
     maps: AttentionMaps | None
+    threshold: float = THRESHOLD
+
+    @property
+    def pred(self) -> int:
+        """The class that the model's answer stands for."""
+        return self.pred_of(self.inspection)
+
+    def pred_of(self, inspection: Inspection) -> int:
+        """The class that the model's answer to another text stands for."""
+        return answer_at(inspection, self.threshold)

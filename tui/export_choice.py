@@ -26,7 +26,7 @@ class ExportChoice:
     """One kind of file.
 
     name: for a list. about: what is in it, counted. file: the name that is proposed. command: the words of the command
-    that writes the same, `{path}` standing for the path, `{stem}` for it without its ending; empty where there is none.
+    that writes the same, `{path}` standing for the path; empty where there is none.
     check: raises ExportError when a path may not be written to (over what is there, where the second argument says so).
     """
 
@@ -39,8 +39,7 @@ class ExportChoice:
 
     def command_line(self, path: Path) -> str:
         """The command for a terminal."""
-        places = {"{path}": str(path), "{stem}": str(path.with_suffix(""))}
-        return shlex.join(places.get(word, word) for word in self.command)
+        return shlex.join(str(path) if word == "{path}" else word for word in self.command)
 
 
 def resolve(typed: str, choice: ExportChoice) -> Path:

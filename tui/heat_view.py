@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core import attention
+from core.attention import LAST
 from core.attribution_methods import METHODS
 from core.i18n import gettext as _
 from core.text import visible
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 
 SPECIAL = ("hidden", "renormalised", "shown")
 """What is done with tokens that the tokenizer added; most heads send nearly all to `[SEP]`, so hidden comes first."""
-
-LAST = -1
-"""The last layer, whatever its number: what the classifier reads."""
 
 HOTTEST = 3
 

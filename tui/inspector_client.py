@@ -16,10 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from core import inspector_protocol as protocol
-from core import inspector_questions as questions
 from core.errors import NsmcTuiError
-from core.inspector_answers import Agreement, Attribution, Deletion, Flip, HeadStats, KnockOut
-from core.inspector_protocol import Inspection, ModelInfo, Question
+from core.inspector_protocol import ModelInfo, Question
 from tui.inspector_process import InspectorProcess
 
 T = TypeVar("T")
@@ -46,11 +44,7 @@ class InspectorClient:
     device: where models go (`cpu`, `cuda`, None: the inspector chooses). cache_items, cache_bytes: bounds of the
     answers kept. retries: how often a question is asked again of a new process after one died over it.
 
-    Every method that asks (`explain` …) can be cancelled by cancelling its caller, shares the answer among those who
-    ask the same at a time, keeps it, and calls `on_progress(done, total)` from the event loop where the op is a long
-    one. All of them raise ModelError for a model that cannot be loaded or used, UsageError for a class, layer, head or
-    method that is not there, InspectorError when the process died over it again and again. What each answer holds is
-    told in `core.inspector_answers`, what the arguments mean in `core.inspector_questions`.
+    Questions are made by `core.inspector_questions`; what their answers hold is told in `core.inspector_answers`.
     """
 
     def __init__(
@@ -92,7 +86,13 @@ class InspectorClient:
         return [str(path) for path in header["models"]]
 
     async def ask(self, question: Question[T], on_progress: Progress | None = None) -> T:
-        """The answer to `question`, from the answers kept where possible."""
+        """The answer to `question`, from the answers kept where possible.
+
+        Ends when its caller is cancelled, and shares the answer among those who ask the same at a time. Calls
+        `on_progress(done, total)` from the event loop where the op is a long one. Raises ModelError for a model that
+        cannot be loaded or used, UsageError for a class, layer, head or method that is not there, InspectorError when
+        the process died over it again and again.
+        """
         kept = self.kept(question)
         if kept is not None:
             return kept
@@ -118,7 +118,7 @@ class InspectorClient:
                 shared.task.cancel()
 
     def kept(self, question: Question[T]) -> T | None:
-        """The answer to `question` if it is kept, without asking."""
+        """The answer to `question` if it is kept, without asking (for a picture in the same frame)."""
         found = self._cache.get(question.key)
         if found is None:
             return None
@@ -126,118 +126,12 @@ class InspectorClient:
         answer: T = found[1]
         return answer
 
-    async def inspect(
-        self,
-        model: Path,
-        text: str,
-        max_length: int | None = None,
-        *,
-        attention: bool = True,
-        masked: Iterable[int] = (),
-        knocked: Iterable[tuple[int, int | None]] = (),
-    ) -> Inspection:
-        """Tokens, words, probabilities and attention of `text`: `core.inspector_questions.inspect`."""
-        return await self.ask(
-            questions.inspect(model, text, max_length, attention=attention, masked=masked, knocked=knocked)
-        )
+    def prefetch(self, wanted: Iterable[Question[Any]]) -> asyncio.Task[None]:
+        """Ask `wanted` one after the other in the background, instead of those of the call before.
 
-    def cached(
-        self, model: Path, text: str, max_length: int | None = None, *, attention: bool = True
-    ) -> Inspection | None:
-        """The answer if it is kept, without asking (for showing a prefetched review in the same frame)."""
-        return self.kept(questions.inspect(model, text, max_length, attention=attention))
-
-    async def explain(
-        self,
-        model: Path,
-        text: str,
-        max_length: int | None = None,
-        *,
-        method: str = "integrated_gradients",
-        target: int | None = None,
-        on_progress: Progress | None = None,
-        **options: Any,
-    ) -> Attribution:
-        """A weight for each token and word of `text`: `core.inspector_questions.explain`."""
-        question = questions.explain(model, text, max_length, method=method, target=target, **options)
-        return await self.ask(question, on_progress)
-
-    async def agreement(
-        self,
-        model: Path,
-        text: str,
-        max_length: int | None = None,
-        *,
-        methods: Iterable[str] | None = None,
-        target: int | None = None,
-        on_progress: Progress | None = None,
-        **options: Any,
-    ) -> Agreement:
-        """How alike methods rank the words of `text`: `core.inspector_questions.agreement`."""
-        question = questions.agreement(model, text, max_length, methods=methods, target=target, **options)
-        return await self.ask(question, on_progress)
-
-    async def deletion(
-        self,
-        model: Path,
-        text: str,
-        max_length: int | None = None,
-        *,
-        methods: Iterable[str] | None = None,
-        target: int | None = None,
-        on_progress: Progress | None = None,
-        **options: Any,
-    ) -> Deletion:
-        """How far the probability falls without the highest words: `core.inspector_questions.deletion`."""
-        question = questions.deletion(model, text, max_length, methods=methods, target=target, **options)
-        return await self.ask(question, on_progress)
-
-    async def head_stats(
-        self, model: Path, text: str, max_length: int | None = None, *, target: int | None = None
-    ) -> HeadStats:
-        """Numbers about every head (layers × heads): `core.inspector_questions.head_stats`."""
-        return await self.ask(questions.head_stats(model, text, max_length, target=target))
-
-    async def knock_out(
-        self,
-        model: Path,
-        text: str,
-        max_length: int | None = None,
-        *,
-        target: int | None = None,
-        on_progress: Progress | None = None,
-    ) -> KnockOut:
-        """The probability with each head, and each layer's attention, switched off: `…questions.knock_out`."""
-        return await self.ask(questions.knock_out(model, text, max_length, target=target), on_progress)
-
-    async def flip(
-        self,
-        model: Path,
-        text: str,
-        max_length: int | None = None,
-        *,
-        mode: str = "delete",
-        max_evaluations: int = 400,
-        threshold: float | None = None,
-        masked: Iterable[int] = (),
-        on_progress: Progress | None = None,
-    ) -> Flip:
-        """The fewest words without which the answer is another one: `core.inspector_questions.flip`."""
-        question = questions.flip(
-            model, text, max_length, mode=mode, max_evaluations=max_evaluations, threshold=threshold, masked=masked
-        )
-        return await self.ask(question, on_progress)
-
-    def prefetch(self, model: Path, texts: Iterable[str], max_length: int | None = None) -> asyncio.Task[None]:
-        """Ask for `texts` one after the other in the background, instead of those of the call before.
-
-        At most one of them is ever with the process, so that a question asked meanwhile waits for one at most. A
-        text that fails is left to be asked, and reported, when it is wanted. The task need not be awaited.
+        At most one of them is ever with the process, so that a question asked meanwhile waits for one at most. One
+        that fails is left to be asked, and reported, when it is wanted. The task need not be awaited.
         """
-        return self.prefetch_questions([questions.inspect(model, text, max_length) for text in texts])
-
-    def prefetch_questions(self, wanted: Iterable[Question[Any]]) -> asyncio.Task[None]:
-        """`prefetch` for any questions."""
         if self._prefetching is not None:
             self._prefetching.cancel()
         self._prefetching = asyncio.create_task(self._prefetch(list(wanted)))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from core import patterns
 from core.patterns import Patterns
+from core.predictions import THRESHOLD
 from core.review_log import ReviewLog
 from core.settings import load_settings
 from tui.review_session import Opened, open_run
@@ -29,11 +30,12 @@ SETTING = "patterns_sample"
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is counted: so many reviews of each kind, under the heat of a method."""
+    """What is counted: so many reviews of each kind at a threshold, under the heat of a method."""
 
     each: int = SAMPLE
     method: str = "attention"
     seed: int = 0
+    threshold: float = THRESHOLD
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,10 @@ def sample_size() -> int:
     return size if isinstance(size, int) and LEAST <= size <= MOST else SAMPLE
 
 
-def read(run_dir: Path, split: str | None) -> Read:
-    """Read the run, and the newest patterns that were kept of it. For a thread."""
+def read(run_dir: Path, split: str | None, threshold: float = THRESHOLD) -> Read:
+    """Read the run, and the newest patterns that were kept of it at `threshold`. For a thread."""
     opened = open_run(run_dir, split)
-    wanted = Wanted(sample_size())
+    wanted = Wanted(sample_size(), threshold=threshold)
     newest: tuple[Wanted, Found] | None = None
     for each in dict.fromkeys((wanted.each, *SAMPLES)):
         candidate = replace(wanted, each=each)
@@ -98,7 +100,7 @@ def _place(opened: Opened, wanted: Wanted) -> Path | None:
     if opened.model is None or opened.predictions is None:
         return None
     return patterns.cache_file(
-        opened.model, opened.predictions, opened.max_length, wanted.each, wanted.method, wanted.seed
+        opened.model, opened.predictions, opened.max_length, wanted.each, wanted.method, wanted.seed, wanted.threshold
     )
 
 
@@ -113,7 +115,7 @@ async def find(
     assert opened.model is not None
     assert opened.predictions is not None
     steps = patterns.asking(
-        opened.model, opened.predictions, opened.max_length, wanted.each, wanted.method, wanted.seed
+        opened.model, opened.predictions, opened.max_length, wanted.each, wanted.method, wanted.seed, wanted.threshold
     )
     answer: object = None
     while True:

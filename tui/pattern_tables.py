@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from core import formats
 from core.head_stats import STATS
 from core.i18n import gettext as _
 from core.patterns import HeadPattern, Patterns, WordPattern
+from core.predictions import THRESHOLD
 from core.review_log import VERDICTS
 from core.slices import BY_NAME
 from core.text import visible
@@ -113,6 +115,13 @@ def sample_line(found: Patterns) -> str:
     return " · ".join(f"{names[kind]} {count}" for kind, count in found.n.items())
 
 
+def threshold_part(threshold: float) -> str:
+    """The threshold that tells FP from FN, where it is not the model's own, for the front of `sample_line`."""
+    if threshold == THRESHOLD:
+        return ""
+    return _("threshold {value}").format(value=formats.threshold(threshold)) + " · "
+
+
 def heads_title(found: Patterns | None) -> str:
     """What the list of heads is, and how many were compared."""
     if found is None or not found.compared:
@@ -124,7 +133,7 @@ def markdown(title: str, found: Patterns | None, slices: dict[str, dict[str, int
     """All tables for a report."""
     parts = [f"## {_escaped(visible(title))}"]
     if found is not None:
-        parts.append(f"{found.split} · {found.method} · {sample_line(found)}")
+        parts.append(f"{found.split} · {found.method} · {threshold_part(found.threshold)}{sample_line(found)}")
         for kind, caption in (("fp", _("hot in FP")), ("fn", _("hot in FN"))):
             parts += [f"### {caption}", _markdown(word_table(side(found, kind, by_token), by_token))]
         parts += [f"### {heads_title(found)}", _markdown(head_table(found.heads))]

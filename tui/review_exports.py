@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from core import formats
+from core.attention import LAST
 from core.errors import NsmcTuiError
 from core.export_attention import ReviewExport
 from core.export_files import safe_name
@@ -18,6 +19,9 @@ from core.export_rows import FORMATS
 from core.export_svg import View
 from core.i18n import gettext as _
 from core.inspector_protocol import Question
+from core.predictions import THRESHOLD
+from core.review_query import written
+from core.review_queue import SORTS
 from tui.export_choice import ExportChoice, Progress, Write
 from tui.review_session import Opened, ReviewSession, kind_name
 
@@ -28,7 +32,7 @@ class ReviewExports:
     """The kinds of files for the queue as it stands.
 
     view: how the review in view is drawn. ask: asks the inspector. command: the words of our own command line up to its
-    command, with the runs directory that is in use.
+    command, with the runs directory that is in use; each kind of file has the whole one that writes the same.
     """
 
     def __init__(
@@ -65,22 +69,31 @@ class ReviewExports:
         for kind, what in about.items():
             name = f"{safe_name(review.id)}.{ENDINGS.get(kind, kind)}"
             write = partial(self._write_reviews, kind, [row])
-            choices.append(ExportChoice(kind, what, name, write, self._attention_command(kind, review.id)))
+            choices.append(ExportChoice(kind, what, name, write, self._attention_command(kind, (review.id,))))
         return choices
 
-    def _attention_command(self, kind: str, review: str) -> tuple[str, ...]:
-        if kind == "bertviz":
-            what = ("--what", "attention", "--id", review, "--split", self._session.predictions.split)
-            return (*self._command, "export", self._run_dir.name, *what, "--to", "{stem}")
-        words = [*self._command, "attention", self._run_dir.name, "--id", review]
-        words += ["--split", self._session.predictions.split, f"--{kind}", "{path}"]
+    def _attention_command(self, kind: str, reviews: Sequence[str]) -> tuple[str, ...]:
+        """`attention`, which writes files of reviews."""
+        words = [*self._command, "attention", self._run_dir.name]
+        words += [word for review in reviews for word in ("--id", review)]
+        words += [*self._split_and_threshold(), f"--{kind}", "{path}"]
+        view = self._view
         if kind in ("svg", "png", "csv"):
-            view = self._view
-            words += ["--method", view.method]
-            words += ["--layer", str(view.layer)] if view.layer is not None else []
+            words += ["--method", view.method] if view.method != View.method else []
+            if view.layer is not None:
+                words += ["--layer", "last" if view.layer == LAST else str(view.layer)]
             words += ["--head", str(view.head)] if view.head is not None else []
-            words += ["--dark"] if view.theme == "dark" and kind != "csv" else []
+        if kind in ("svg", "png"):
+            words += ["--special", view.special] if view.special != View.special else []
+            words += [] if view.words else ["--by", "tokens"]
+            words += ["--dark"] if view.theme == "dark" else []
         return tuple(words)
+
+    def _split_and_threshold(self) -> list[str]:
+        """The options that nearly all commands share; the threshold where it is not the model's own."""
+        at = self._session.threshold
+        words = ["--split", self._session.predictions.split]
+        return words if at == THRESHOLD else [*words, "--threshold", repr(at)]
 
     def _page(self) -> ExportChoice:
         session = self._session
@@ -91,7 +104,8 @@ class ReviewExports:
             if session.marked
             else _("the first {n} reviews of the queue on one page").format(n=n)
         )
-        return ExportChoice("page", about, "reviews.html", partial(self._write_reviews, "page", rows))
+        command = self._attention_command("html", [session.review_id(row) for row in rows])
+        return ExportChoice("page", about, "reviews.html", partial(self._write_reviews, "page", rows), command)
 
     async def _write_reviews(
         self, kind: str, rows: Sequence[int], path: Path, force: bool, progress: Progress
@@ -99,11 +113,14 @@ class ReviewExports:
         opened = self._opened
         if opened.model is None:
             raise opened.model_error or NsmcTuiError(_("The run has no model to ask."))
-        methods = methods_for((kind,), self._view.method) if kind != "page" else ()
+        file_kind = "html" if kind == "page" else kind
+        methods = methods_for((file_kind,), self._view.method, len(rows))
         found: list[ReviewExport] = []
         for number, row in enumerate(rows):
             review = self._session.predictions.row(int(row))
-            about = {"id": review.id, "label": review.label, "loss": review.loss, "model": self._run_dir.name}
+            about = {name: getattr(review, name) for name in ("id", "label", "loss")}
+            about |= {"model": self._run_dir.name, "split": self._session.predictions.split}
+            about |= {"threshold": self._session.threshold}
             steps = asking(opened.model, review.document, opened.max_length, methods, about=about)
             answer: Any = None
             while True:
@@ -115,7 +132,6 @@ class ReviewExports:
                     break
                 answer = await self._ask(question)
         progress(len(rows), len(rows))
-        file_kind = "html" if kind == "page" else kind
         done = partial(save, file_kind, path, found, self._view, force=force, title=self._run_dir.name)
         return await asyncio.to_thread(done)
 
@@ -139,13 +155,14 @@ class ReviewExports:
         ]
 
     def _queue_command(self, name: str) -> tuple[str, ...]:
-        """The command that writes these reviews in all formats, by loss: it knows the kind and the filter."""
+        """`errors`, which writes a queue to one file."""
         session = self._session
-        where = " ".join(str(term) for term in (*session.query, *session.searched))
-        part = "errors" if name.startswith("queue.") else name
-        words = [*self._command, "export", self._run_dir.name, "--what", part, "--kind", session.kind]
+        where = written((*session.query, *session.searched))
+        words = [*self._command, "errors", self._run_dir.name, "--kind", session.kind]
         words += ["--where", where] if where else []
-        return (*words, "--split", session.predictions.split, "--to", "{stem}")
+        words += ["--sort", session.sort] if session.sort != SORTS[0] else []
+        words += ["--seed", str(session.seed)] if session.sort == "random" else []
+        return (*words, *self._split_and_threshold(), "--as", name.removeprefix("queue."), "--to", "{path}")
 
     def _queue_writer(self, name: str) -> Write:
         async def write(path: Path, force: bool, progress: Progress) -> list[Path]:
@@ -153,7 +170,8 @@ class ReviewExports:
 
             session = self._session
             kind = name.removeprefix("queue.")
-            run = partial(write_rows, kind, path, session.predictions, self._queue, self._run_dir, force, progress)
+            rows = (session.predictions, self._queue, self._run_dir)
+            run = partial(write_rows, kind, path, *rows, force, progress, session.threshold)
             return [await asyncio.to_thread(run)]
 
         return write
@@ -162,9 +180,9 @@ class ReviewExports:
 
     def _of_run(self) -> ExportChoice:
         predictions = self._session.predictions
-        errors = formats.count(len(predictions.select("all", "loss")))
+        errors = formats.count(len(predictions.select("all", "loss", threshold=self._session.threshold)))
         about = _("the run for others, a directory: model, tables, {n} errors, verdicts, label tools").format(n=errors)
-        words = (*self._command, "export", self._run_dir.name, "--split", predictions.split, "--to", "{path}")
+        words = (*self._command, "export", self._run_dir.name, *self._split_and_threshold(), "--to", "{path}")
         return ExportChoice(
             "run", about, f"{safe_name(self._run_dir.name)}-export", self._write_run, words, check_target
         )
@@ -172,7 +190,8 @@ class ReviewExports:
     async def _write_run(self, path: Path, force: bool, progress: Progress) -> list[Path]:
         from core.export_run import Request, export_run
 
-        request = Request(split=self._session.predictions.split, force=force)
+        session = self._session
+        request = Request(split=session.predictions.split, force=force, threshold=session.threshold)
         run = partial(export_run, self._run_dir, path, request, lambda _part, done, total: progress(done, total))
         await asyncio.to_thread(run)
         return [path]

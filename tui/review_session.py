@@ -28,14 +28,14 @@ FILTERS = ("all", "fp", "fn", "near", "sure", "suspect", "any")
 PREFETCH_AFTER, PREFETCH_BEFORE = 3, 1
 
 
-def kind_name(kind: str, threshold: float = 0.5) -> str:
+def kind_name(kind: str, threshold: float = THRESHOLD) -> str:
     """A kind of review as people say it."""
     names = {
         "all": _("errors"),
         "errors": _("errors"),
         "correct": _("correct"),
         "any": _("all reviews"),
-        "near": _("near {threshold}").format(threshold=formats.number(threshold, 2)),
+        "near": _("near {threshold}").format(threshold=formats.threshold(threshold)),
         "sure": _("sure and wrong"),
         "suspect": _("likely label errors"),
     }

@@ -91,7 +91,7 @@ def about_decision(decision: Decision, split: str) -> str:
     """The threshold and where it was chosen, for the scores of `split`; empty for the model's own."""
     if decision.usual:
         return ""
-    threshold = _("threshold {value}").format(value=shown_threshold(decision.threshold))
+    threshold = _("threshold {value}").format(value=formats.threshold(decision.threshold))
     if decision.split == split:
         if decision.best:
             said = _("the highest F1 on these reviews: flattering here")
@@ -102,11 +102,6 @@ def about_decision(decision: Decision, split: str) -> str:
     else:
         said = _("set by hand on {chosen}; {split} had no say").format(chosen=decision.split, split=split)
     return f"{threshold} · {said}"
-
-
-def shown_threshold(threshold: float) -> str:
-    """A threshold with two decimals, more where it has them."""
-    return formats.number(threshold, 2) if round(threshold, 2) == threshold else f"{threshold:.6g}"
 
 
 def after_review(found: dict[str, Any] | None) -> str:
@@ -135,7 +130,7 @@ def markdown(scored: Scored) -> str:
     """The scores as a Markdown table."""
     rows = [f"| {scored.split} (n = {scored.n:,}) | | 95% |", "|---|---:|---|"]
     if not scored.decision.usual:
-        rows.append(f"| threshold | {shown_threshold(scored.decision.threshold)} | |")
+        rows.append(f"| threshold | {formats.threshold(scored.decision.threshold)} | |")
     for name, _title in SCORES:
         span = scored.intervals.get(name)
         shown = f"[{span[0]:.4f}, {span[1]:.4f}]" if span else ""

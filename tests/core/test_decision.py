@@ -29,6 +29,7 @@ class Rows:
         self.table = predictions.table(texts, texts, labels, logits, labels)
 
     column = Predictions.__dict__["column"]
+    decided = Predictions.__dict__["decided"]
     confusion = Predictions.__dict__["confusion"]
 
 

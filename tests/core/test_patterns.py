@@ -106,3 +106,21 @@ def test_verdicts_and_tags_are_counted_by_slice(tmp_path: Path) -> None:
         assert counts["judged"] == len(inside)
         assert counts.get("sarcasm", 0) == counts.get("#알바", 0) == (4 in inside)
         assert counts.get("ambiguous", 0) == (6 in inside)
+
+
+def test_the_threshold_tells_kinds_apart_and_which_class_weights_are_for(tmp_path: Path) -> None:
+    run_dir = make_run(tmp_path)
+    predictions = Predictions(run_dir)
+    # p(긍정) of rows 2 and 6 is 0.88 and 0.62, of row 1 0.95.
+    rows = patterns.sample(predictions, 10, threshold=0.9)
+    assert (rows["fp"].tolist(), rows["correct"].tolist()) == ([1], [0, 2, 4, 6])
+    asked = []
+    steps, answer = patterns.asking(tmp_path, predictions, None, 10, threshold=0.9), None
+    while not isinstance(step := patterns.advance(steps, answer), patterns.Patterns):
+        asked.append((step[2].request["text"], step[2].request["target"]))
+        answer = (None,)
+    assert dict(asked)[REVIEWS[6][0]] == 0
+    assert dict(asked)[REVIEWS[1][0]] is None
+    assert (step.threshold, step.n["fp"]) == (0.9, 1)
+    places = {patterns.cache_file(tmp_path, predictions, None, 10, "attention", 0, at) for at in (0.5, 0.9)}
+    assert len(places) == 2

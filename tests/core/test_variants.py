@@ -23,8 +23,8 @@ def test_a_variant_comes_back_as_it_was(tmp_path: Path) -> None:
     assert again.of("7", "test") == [first, second] == variants.of("7", "test")
     assert again.of("7", "dev") == []
     assert (second.parent, second.masked, second.note) == (first.variant, (1,), "flip")
-    assert first.flipped
-    assert not second.flipped
+    assert first.flips()
+    assert not second.flips()
     assert first.change == pytest.approx(-0.7)
     # A lone surrogate cannot be in a file; everything else is as it was.
     assert again.of("8", "dev")[0].text == TEXT.replace("\ud83d", "?")

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from core import inspector_questions as questions
-from core.errors import NsmcTuiError
+from core.errors import NsmcTuiError, UsageError
 from core.inspector_client import InspectorSession, inspector_session
 from tests.core.tiny_models import save_model
 from tui.cli import cli
@@ -38,7 +38,8 @@ def call(session: InspectorSession, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr("core.inspector_client.inspector_session", shared)
 
     def invoke(*arguments: str) -> Result:
-        return CliRunner().invoke(cli, ["explain", *arguments])
+        group = [] if arguments[0] == "attention" else ["explain"]
+        return CliRunner().invoke(cli, [*group, *arguments])
 
     return invoke
 
@@ -77,6 +78,26 @@ def test_same_answers_as_json_and_as_lines(tmp_path: Path, session: InspectorSes
     assert (flipped["found"], flipped["removed"], flipped["after"]) == (
         found.found, list(found.words), list(found.probabilities),
     )  # fmt: skip
+
+    # Words that are hidden, and a threshold that turns the answer round.
+    hidden = document("heads", "--mask", "2", "--mask", "0")
+    wanted = session.ask(questions.knock_out(model, TEXT, masked=(0, 2)))
+    np.testing.assert_allclose(hidden["without_layer"], wanted.layers)
+    own = int(np.argmax(wanted.inspection.probabilities))
+    at = f"{min(0.999, max(0.001, wanted.inspection.probabilities[1] + (0.05 if own else -0.05))):.6f}"
+    turned = document("heads", "--mask", "2", "--mask", "0", "--threshold", at)
+    assert (turned["target"], turned["pred"], turned["threshold"]) == (1 - own, 1 - own, float(at))
+    for method in ("attention", "occlusion"):
+        looked = document("attention", "--mask", "0", "--threshold", at, "--method", method)
+        assert looked["masked"] == [0]
+        assert looked["pred"] == int(looked["probabilities"][1] >= float(at))
+        assert looked.get("target", looked["pred"]) == looked["pred"]
+    last = document("attention", "--layer", "last")
+    assert (last["layer"], last["weights"]) == (1, document("attention", "--layer", "1")["weights"])
+    for wrong in (("--mask", "99"), ("--layer", "-1"), ("--threshold", "dev"), ("--id", "1")):
+        refused = call("attention", *about, *wrong)
+        assert isinstance(refused.exception, UsageError | SystemExit), refused.output
+        assert refused.stdout == ""
 
     for command, options in (("agreement", ["--steps", "4"]), ("deletion", ["--k", "2"]), ("heads", []), ("flip", [])):
         done = call(command, *about, *options)

@@ -13,7 +13,7 @@ import numpy as np
 
 from core import predictions
 from core.errors import InspectorError
-from core.inspector_protocol import Inspection
+from core.inspector_protocol import Inspection, Question
 from core.tokenization import Token, align, split_words
 from tui.app import NsmcTuiApp
 
@@ -85,20 +85,28 @@ def inspection_of(text: str, layers: int = 2, heads: int = 3, seed: int = 0, cut
 
 
 class QuickInspector:
-    """Answers as the real one does, from `inspection_of`; each answer waits for `gate`."""
+    """Answers as the real one does, from `inspection_of`; each answer waits for `gate`.
+
+    others: the questions that it has no answer to.
+    """
 
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.prefetched: list[str] = []
+        self.others: list[dict[str, Any]] = []
         self.answers: dict[str, Inspection] = {}
         self.broken = ""
         self.gate = asyncio.Event()
         self.gate.set()
 
-    def cached(self, model: Any, text: str, max_length: int | None = None, *, attention: bool = True) -> Any:
-        return self.answers.get(text)
+    def kept(self, question: Question[Any]) -> Any:
+        return self.answers.get(question.request["text"])
 
-    async def inspect(self, model: Any, text: str, max_length: int | None = None, *, attention: bool = True) -> Any:
+    async def ask(self, question: Question[Any], on_progress: Any = None) -> Any:
+        if question.request["op"] != "inspect":
+            self.others.append(question.request)
+            raise InspectorError("no numbers here")
+        text = question.request["text"]
         self.asked.append(text)
         await self.gate.wait()
         if self.broken:
@@ -106,11 +114,8 @@ class QuickInspector:
         self.answers[text] = inspection_of(text)
         return self.answers[text]
 
-    async def head_stats(self, model: Any, text: str, max_length: int | None = None, **_options: Any) -> Any:
-        raise InspectorError("no numbers here")
-
-    def prefetch(self, model: Any, texts: Iterable[str], max_length: int | None = None) -> None:
-        self.prefetched = list(texts)
+    def prefetch(self, wanted: Iterable[Question[Any]]) -> None:
+        self.prefetched = [question.request["text"] for question in wanted]
 
     async def aclose(self) -> None:
         return None

@@ -12,6 +12,7 @@ from rich.cells import cell_len
 from syrupy.assertion import SnapshotAssertion
 from textual.app import App, ComposeResult
 
+from core import inspector_questions as questions
 from core.i18n import set_language
 from tests.tui.picture import picture
 from tests.tui.review_helpers import QuickInspector, app_on, inspection_of, make_run, screen_text, until
@@ -215,7 +216,9 @@ async def test_heads_are_switched_off_and_swept_with_the_real_model(run_copy: Pa
         layer, head = screen.query_one(HeadGrid).cursor
 
         async def probabilities(*off: tuple[int, int | None]) -> tuple[float, ...]:
-            real = await app.inspector.inspect(given.model, given.text, given.max_length, attention=False, knocked=off)
+            real = await app.inspector.ask(
+                questions.inspect(given.model, given.text, given.max_length, attention=False, knocked=off)
+            )
             return real.probabilities
 
         def answer() -> str:
@@ -270,5 +273,5 @@ async def test_leaving_takes_back_what_is_being_computed(run_copy: Path) -> None
             os.kill(app.inspector.pid, signal.SIGCONT)
         # It goes on answering.
         text = f"{review.session.current.document} 정말"
-        answer = await app.inspector.inspect(model, text, 64)
+        answer = await app.inspector.ask(questions.inspect(model, text, 64))
         assert answer.text == text

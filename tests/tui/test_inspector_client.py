@@ -16,6 +16,7 @@ import pytest
 import pytest_asyncio
 
 from core import inspector_protocol as protocol
+from core import inspector_questions as questions
 from core.errors import InspectorError, ModelError
 from tests.core.tiny_models import save_model
 from tui.inspector_client import InspectorClient
@@ -68,6 +69,11 @@ if mode == "unkillable":
 """
 
 
+def about(*texts: str) -> list[protocol.Question[protocol.Inspection]]:
+    """What is asked about each of `texts`."""
+    return [questions.inspect("m", text) for text in texts]
+
+
 class StandIn:
     """A process that speaks the protocol without a model, and notes what it was asked."""
 
@@ -105,22 +111,22 @@ async def test_the_real_one(tmp_path: Path, client: InspectorClient) -> None:
     info = await client.open(path)
     assert (info.model_type, info.window) == ("bert", 128)
     texts = [f"정말 최고 {n}" for n in range(5)]
-    answers = await asyncio.gather(*(client.inspect(path, text, 128) for text in texts))
+    answers = await asyncio.gather(*(client.ask(questions.inspect(path, text, 128)) for text in texts))
     for text, got in zip(texts, answers, strict=True):
         assert got.text == text
         assert got.attention is not None
         assert not got.attention.flags.writeable
         np.testing.assert_allclose(got.attention.sum(-1), 1, atol=1e-5)
     with pytest.raises(ModelError):
-        await client.inspect(tmp_path / "nowhere", "글")
+        await client.ask(questions.inspect(tmp_path / "nowhere", "글"))
 
     first = client.pid
     assert first is not None
     os.kill(first, signal.SIGKILL)
-    again = await client.inspect(path, "다른 글")
+    again = await client.ask(questions.inspect(path, "다른 글"))
     assert again.attention is not None
     assert client.pid != first
-    assert client.cached(path, texts[0], 128) is answers[0]
+    assert client.kept(questions.inspect(path, texts[0], 128)) is answers[0]
 
 
 async def test_explaining_with_the_real_one(tmp_path: Path, client: InspectorClient) -> None:
@@ -134,73 +140,73 @@ async def test_explaining_with_the_real_one(tmp_path: Path, client: InspectorCli
         going.set()
 
     # A threshold that no probability is below: the search goes on until its evaluations are spent.
-    long = asyncio.create_task(client.flip(path, text, max_evaluations=20_000, threshold=0.0, on_progress=progress))
+    long = asyncio.create_task(client.ask(questions.flip(path, text, max_evaluations=20_000, threshold=0.0), progress))
     await going.wait()
     long.cancel()
     with pytest.raises(asyncio.CancelledError):
         await long
     assert told[-1][0] < told[-1][1] == 20_000
 
-    explained = await client.explain(path, text, method="occlusion", target=1)
+    explained = await client.ask(questions.explain(path, text, method="occlusion", target=1))
     assert explained.words is not None
-    assert await client.explain(path, text, method="occlusion", target=1) is explained
-    assert (await client.explain(path, text, method="occlusion", target=0)) is not explained
-    agreement = await client.agreement(path, text, methods=["rollout", "relevance"])
+    assert await client.ask(questions.explain(path, text, method="occlusion", target=1)) is explained
+    assert (await client.ask(questions.explain(path, text, method="occlusion", target=0))) is not explained
+    agreement = await client.ask(questions.agreement(path, text, methods=["rollout", "relevance"]))
     assert agreement.spearman.shape == (2, 2)
-    check = await client.deletion(path, text, methods=["rollout"], most=2, draws=2)
+    check = await client.ask(questions.deletion(path, text, methods=["rollout"], most=2, draws=2))
     assert check.curves.shape == (1, 2)
-    heads = await client.head_stats(path, text)
+    heads = await client.ask(questions.head_stats(path, text))
     assert heads.values["entropy"].shape == (2, 4)
-    assert (await client.knock_out(path, text)).heads is not None
-    hidden = await client.inspect(path, text, masked=[0], knocked=[(0, None)])
+    assert (await client.ask(questions.knock_out(path, text))).heads is not None
+    hidden = await client.ask(questions.inspect(path, text, masked=[0], knocked=[(0, None)]))
     assert hidden.probabilities != explained.inspection.probabilities
 
 
 async def test_answers_are_kept_within_bounds(stand_in: StandIn) -> None:
     client = InspectorClient(cache_items=3, cache_bytes=5_000_000)
     try:
-        first = await client.inspect("m", "1")
-        assert await client.inspect("m", "1") is first
+        first = await client.ask(questions.inspect("m", "1"))
+        assert await client.ask(questions.inspect("m", "1")) is first
         assert stand_in.asked == ["1"]
         # Other limits are other questions.
-        assert await client.inspect("m", "1", 64) is not first
+        assert await client.ask(questions.inspect("m", "1", 64)) is not first
         for text in "234":
-            await client.inspect("m", text)
-        assert [client.cached("m", text) is not None for text in "1234"] == [False, True, True, True]
+            await client.ask(questions.inspect("m", text))
+        assert [client.kept(questions.inspect("m", text)) is not None for text in "1234"] == [False, True, True, True]
         # Each answer has 1.44 MB: the bytes bind before the number does.
         client._cache_items = 99
-        await client.inspect("m", "5")
-        assert [client.cached("m", text) is not None for text in "2345"] == [False, True, True, True]
+        await client.ask(questions.inspect("m", "5"))
+        assert [client.kept(questions.inspect("m", text)) is not None for text in "2345"] == [False, True, True, True]
     finally:
         await client.aclose()
 
 
 async def test_the_same_question_is_asked_once(stand_in: StandIn, client: InspectorClient) -> None:
-    one, two = await asyncio.gather(client.inspect("m", "slow"), client.inspect("m", "slow"))
+    one, two = await asyncio.gather(*map(client.ask, about("slow", "slow")))
     assert one is two
     assert stand_in.asked == ["slow"]
 
 
 async def test_cancelled_question_is_taken_back(stand_in: StandIn, client: InspectorClient) -> None:
     await client.start()
-    old = asyncio.create_task(client.inspect("m", "slow old"))
+    old = asyncio.create_task(client.ask(questions.inspect("m", "slow old")))
     await asyncio.sleep(0.1)
     old.cancel()
     with pytest.raises(asyncio.CancelledError):
         await old
     # Its answer arrives all the same and must not be taken for the next one's.
-    new = await client.inspect("m", "new")
+    new = await client.ask(questions.inspect("m", "new"))
     assert new.text == "new"
     assert stand_in.asked == ["slow old", "cancel", "new"]
-    assert client.cached("m", "slow old") is None
+    assert client.kept(questions.inspect("m", "slow old")) is None
     assert client._process.idle
     assert client._shared == {}
 
 
 async def test_one_of_two_who_wait_gives_up(stand_in: StandIn, client: InspectorClient) -> None:
     await client.start()
-    one = asyncio.create_task(client.inspect("m", "slow"))
-    two = asyncio.create_task(client.inspect("m", "slow"))
+    one = asyncio.create_task(client.ask(questions.inspect("m", "slow")))
+    two = asyncio.create_task(client.ask(questions.inspect("m", "slow")))
     await asyncio.sleep(0.1)
     one.cancel()
     assert (await two).text == "slow"
@@ -209,63 +215,63 @@ async def test_one_of_two_who_wait_gives_up(stand_in: StandIn, client: Inspector
 
 async def test_prefetch(stand_in: StandIn, client: InspectorClient) -> None:
     await client.start()
-    old = client.prefetch("m", ["slow a", "b", "c"])
+    old = client.prefetch(about("slow a", "b", "c"))
     await asyncio.sleep(0.1)
-    await client.prefetch("m", ["d", "e"])
+    await client.prefetch(about("d", "e"))
     assert old.cancelled()
-    assert client.cached("m", "d") is not None
-    assert client.cached("m", "e") is not None
+    assert client.kept(questions.inspect("m", "d")) is not None
+    assert client.kept(questions.inspect("m", "e")) is not None
     assert "b" not in stand_in.asked
 
 
 async def test_wanted_text_survives_the_end_of_its_prefetch(stand_in: StandIn, client: InspectorClient) -> None:
     await client.start()
-    client.prefetch("m", ["slow a"])
+    client.prefetch(about("slow a"))
     await asyncio.sleep(0.1)
-    wanted = asyncio.create_task(client.inspect("m", "slow a"))
+    wanted = asyncio.create_task(client.ask(questions.inspect("m", "slow a")))
     await asyncio.sleep(0.05)
-    client.prefetch("m", [])
+    client.prefetch(about())
     assert (await wanted).text == "slow a"
     assert stand_in.asked == ["slow a"]
 
 
 @pytest.mark.parametrize("text", ["die once", "garbage"])
 async def test_started_again_after_a_death(stand_in: StandIn, client: InspectorClient, text: str) -> None:
-    others = [asyncio.create_task(client.inspect("m", name)) for name in ("slow", text, "other")]
+    others = [asyncio.create_task(client.ask(questions.inspect("m", name))) for name in ("slow", text, "other")]
     assert [answer.text for answer in await asyncio.gather(*others)] == ["slow", text, "other"]
 
 
 async def test_deadly_question_ends_in_an_error(stand_in: StandIn, client: InspectorClient) -> None:
     with pytest.raises(InspectorError) as caught:
-        await client.inspect("m", "die")
+        await client.ask(questions.inspect("m", "die"))
     assert "3" in caught.value.message
     assert "out of luck" in caught.value.hint
     assert stand_in.asked == ["die"] * 3
-    assert (await client.inspect("m", "fine")).text == "fine"
+    assert (await client.ask(questions.inspect("m", "fine"))).text == "fine"
 
 
 async def test_process_that_cannot_start(stand_in: StandIn, client: InspectorClient) -> None:
     stand_in.install("broken")
     with pytest.raises(InspectorError) as caught:
-        await client.inspect("m", "글")
+        await client.ask(questions.inspect("m", "글"))
     assert "no module named luck" in caught.value.hint
 
 
 async def test_replaced_model_is_forgotten(stand_in: StandIn, client: InspectorClient) -> None:
     stand_in.install("changing")
-    await client.inspect("m", "1")
-    await client.inspect("other", "1")
-    await client.inspect("m", "2")
-    assert client.cached("m", "1") is None
-    assert client.cached("m", "2") is not None
-    assert client.cached("other", "1") is not None
+    await client.ask(questions.inspect("m", "1"))
+    await client.ask(questions.inspect("other", "1"))
+    await client.ask(questions.inspect("m", "2"))
+    assert client.kept(questions.inspect("m", "1")) is None
+    assert client.kept(questions.inspect("m", "2")) is not None
+    assert client.kept(questions.inspect("other", "1")) is not None
 
 
 @pytest.mark.parametrize("mode", ["normal", "unkillable"])
 async def test_close_is_quick(stand_in: StandIn, mode: str) -> None:
     stand_in.install(mode)
     client = InspectorClient()
-    waiting = asyncio.create_task(client.inspect("m", "hang"))
+    waiting = asyncio.create_task(client.ask(questions.inspect("m", "hang")))
     while not stand_in.log.exists() or not stand_in.asked:
         await asyncio.sleep(0.01)
     pid = client.pid
@@ -278,7 +284,7 @@ async def test_close_is_quick(stand_in: StandIn, mode: str) -> None:
     with pytest.raises(asyncio.CancelledError):
         await waiting
     with pytest.raises(InspectorError):
-        await client.inspect("m", "글")
+        await client.ask(questions.inspect("m", "글"))
     await client.aclose()
 
 

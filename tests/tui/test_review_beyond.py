@@ -84,7 +84,8 @@ async def test_the_queue_is_written_by_keys(tmp_path: Path, monkeypatch: pytest.
         predictions = Predictions(run_dir)
         assert written == [predictions.row(int(row)).id for row in screen.session.queue]
         await pilot.press("y")
-        assert "export 20260102-030405-tiny --what errors --kind all --split test" in app.clipboard
+        command = f"errors 20260102-030405-tiny --kind all --split test --as csv --to {path}"
+        assert app.clipboard.endswith(command)
         await pilot.press("enter")
         await until(pilot, lambda: app.screen is screen)
         # What is there is not written over without a question.
@@ -127,7 +128,9 @@ async def test_an_export_under_way_is_stopped_and_leaves_nothing(tmp_path: Path)
 
     inspector.ask = ask  # type: ignore[attr-defined]
     async with app.run_test(size=(120, 30)) as pilot:
-        await ready(pilot, app)
+        screen = await ready(pilot, app)
+        await until(pilot, lambda: screen.detail.inspection is not None)
+        asked.clear()
         inspector.gate.clear()
         path = tmp_path / "page.html"
         dialog = await chosen(pilot, app, "page", path)

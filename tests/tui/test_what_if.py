@@ -8,6 +8,7 @@ import pytest
 from rich.cells import cell_len
 from textual.widgets import OptionList
 
+from core import inspector_questions as questions
 from core.i18n import set_language
 from core.variants import Variants
 from tests.tui.review_helpers import app_on, screen_text, until
@@ -95,7 +96,9 @@ async def test_words_out_a_search_and_variants(run_copy: Path, size: tuple[int, 
         await pilot.press("right", "x")
         assert screen.drafts.current.text.split() == [words[0], *words[2:]]
         await until(pilot, lambda: answered(app) and screen.pane.heat is not None)
-        real = await app.inspector.inspect(screen.subject.inspection.model, screen.drafts.current.text, 64)
+        real = await app.inspector.ask(
+            questions.inspect(screen.subject.inspection.model, screen.drafts.current.text, 64)
+        )
         assert screen.inspection.probabilities == pytest.approx(real.probabilities)
         assert f"{screen.inspection.probabilities[before.index(max(before))]:.3f}" in line(app, "moved")
         assert all(cell_len(row) == size[0] for row in screen_text(app).split("\n"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,48 +9,66 @@ import click
 from core.attribution_methods import METHODS
 from core.errors import UsageError
 from core.i18n import gettext as _
-from tui.cli.attention_files import about_review, export_options, wants_files, write_files
+from tui.cli.asking import Asked, asked_about, asking_options
+from tui.cli.attention_files import export_options, wanted_files, write_files
 from tui.terminal_wishes import ascii_wanted
 
 if TYPE_CHECKING:
-    from core.inspector_answers import Attribution
     from tui.cli import Context
 
 MAPS = tuple(name for name, method in METHODS.items() if method.matrix)
 
 
+class LayerNumber(click.ParamType):
+    """A layer from 0, or `last`."""
+
+    name = "layer"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number; `core.attention.LAST` for `last`."""
+        from core.attention import LAST
+
+        if value == "last":
+            return LAST
+        try:
+            number = int(value)
+        except ValueError:
+            number = -1
+        if number < 0:
+            self.fail(_("{value} is neither a number from 0 nor last.").format(value=value), param, ctx)
+        return number
+
+
 @click.command(help=_("Where a model looks in a review, or what explains its answer: weights with their place in it."))
 @click.argument("target", metavar="RUN|MODEL_DIR")
-@click.option("--id", "review", metavar="ID", help=_("A review of the run's predictions."))
-@click.option("--text", metavar="T", help=_("Any text."))
-@click.option("--split", default=None, help=_("Where --id is looked for: test (default) or dev."))
+@asking_options(several=True)
 @click.option("--method", type=click.Choice(tuple(METHODS)), default="attention", show_default=True)
 @click.option("--target", "label", type=int, default=None, help=_("The class to explain, 0 or 1; the predicted one."))
-@click.option("--layer", type=int, default=None, help=_("Layer from 0; left out, the mean."))
-@click.option("--head", type=int, default=None, help=_("Head from 0; left out, the mean."))
+@click.option(
+    "--layer", type=LayerNumber(), metavar="N|last", default=None, help=_("Layer from 0, or last; left out, the mean.")
+)
+@click.option("--head", type=click.IntRange(min=0), default=None, help=_("Head from 0; left out, the mean."))
 @click.option("--steps", type=int, default=32, show_default=True, help=_("Points of integrated gradients."))
-@click.option("--max-length", type=click.IntRange(min=4), default=None, help=_("Longest input in tokens."))
-@click.option("--json", "as_json", is_flag=True, help=_("One JSON document."))
 @export_options
 @click.pass_obj
 def attention(
     context: Context,
     target: str,
-    review: str | None,
+    reviews: tuple[str, ...],
     text: str | None,
     split: str | None,
+    threshold: str | float,
+    masked: tuple[int, ...],
+    max_length: int | None,
+    as_json: bool,
     method: str,
     label: int | None,
     layer: int | None,
     head: int | None,
     steps: int,
-    max_length: int | None,
-    as_json: bool,
     **files: Any,
 ) -> int:
     """Show attention or another method's weights for one review, or write them to files."""
-    from core.attention import answer_json, attribution_json
-    from core.inspector_client import inspect_once
     from tui.cli.printing import print_json
 
     if method not in MAPS and not (layer is None and head is None):
@@ -59,61 +76,50 @@ def attention(
             _("{method} has no layers and heads to choose from.").format(method=method),
             _("--layer and --head belong to: {methods}").format(methods=", ".join(MAPS)),
         )
-    directory, text, max_length = subject(context, target, review, text, split, max_length)
-    if wants_files(files):
-        about = about_review(context, target, review, split)
-        written = write_files(files, directory, text, max_length, about, method, label, layer, head)
+    wanted = wanted_files(files)
+    if len(set(reviews)) > 1 and set(wanted) != {"html"}:
+        raise UsageError(
+            _("several reviews go on one page only"), _("Give --html, or one --id for each picture or table.")
+        )
+    asked = asked_about(context, target, reviews, text, split, max_length, masked, threshold)
+    if wanted:
+        from core.export_svg import View
+
+        theme = "dark" if files["dark"] else "light"
+        view = View(method, layer, head, files["special"], files["by"] == "words", theme)
+        written = write_files(wanted, asked, view, label, force=files["force"])
         if as_json:
             print_json({"files": [str(path) for path in written]})
         else:
             print("\n".join(str(path) for path in written))
         return 0
-    if method in MAPS:
-        document = answer_json(inspect_once(directory, text, max_length), method, layer, head)
-    else:
-        document = attribution_json(explain_once(directory, text, max_length, method, label, steps))
+    document = answer(asked[0], method, label, layer, head, steps)
     if as_json:
-        print_json({**document, "id": review, "model": str(directory)})
+        print_json({**document, "id": asked[0].id, "model": str(asked[0].model)})
     else:
         print_attention(document)
     return 0
 
 
-def subject(
-    context: Context, target: str, review: str | None, text: str | None, split: str | None, max_length: int | None
-) -> tuple[Path, str, int | None]:
-    """The model, the text and its limit in tokens that `target`, `--id` or `--text` and `--max-length` name.
-
-    Raises UsageError unless there is exactly one of `review` and `text`, RunError, ModelError and DataError as the
-    readers of runs do.
-    """
-    from core.predictions import Predictions
-    from tui.cli.review_commands import model_of, run_max_length, run_or_model
-
-    if (review is None) == (text is None):
-        raise UsageError(
-            _("give either --id or --text"), _("`nsmc-tui errors RUN` lists the ids of mispredicted reviews.")
-        )
-    path, is_run = run_or_model(context, target)
-    if review is not None:
-        if not is_run:
-            raise UsageError(_("--id needs a run"), _("A model directory has no reviews; use --text."))
-        predictions = Predictions(path, split)
-        text = predictions.row(predictions.find_id(review)).document
-    if is_run and max_length is None:
-        max_length = run_max_length(path)
-    return model_of(path) if is_run else path, text or "", max_length
-
-
-def explain_once(
-    directory: Path, text: str, max_length: int | None, method: str, target: int | None, steps: int
-) -> Attribution:
-    """The weights of `text` by `method`, from an inspector for this one question."""
+def answer(
+    asked: Asked, method: str, target: int | None, layer: int | None, head: int | None, steps: int
+) -> dict[str, Any]:
+    """The document of one text, from an inspector for it alone."""
     from core import inspector_questions as questions
+    from core.attention import answer_json, attribution_json
     from core.inspector_client import inspector_session
+    from core.predictions import THRESHOLD, answer_at
 
+    about = (asked.model, asked.text, asked.max_length)
     with inspector_session() as session:
-        return session.ask(questions.explain(directory, text, max_length, method=method, target=target, steps=steps))
+        if method in MAPS:
+            inspection = session.ask(questions.inspect(*about, masked=asked.masked))
+            return answer_json(inspection, method, layer, head, threshold=asked.threshold)
+        if target is None and asked.threshold != THRESHOLD:
+            inspection = session.ask(questions.inspect(*about, attention=False, masked=asked.masked))
+            target = answer_at(inspection, asked.threshold)
+        question = questions.explain(*about, method=method, target=target, steps=steps, masked=asked.masked)
+        return attribution_json(session.ask(question), threshold=asked.threshold)
 
 
 def print_attention(document: dict[str, Any]) -> None:

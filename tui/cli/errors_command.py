@@ -1,43 +1,36 @@
-"""`errors`: the queue of Review as a table or JSON, with the same kinds, orders and expressions."""
+"""`errors`: the queue of Review as a table, JSON or a file, with the same kinds, orders and expressions."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from core.errors import UsageError
 from core.i18n import gettext as _
-from tui.cli.threshold_option import decision_json, decision_of, threshold_option
+from tui.cli.queue_options import queue_of, queue_options
+from tui.cli.threshold_option import decision_json
 
 if TYPE_CHECKING:
     from core.review_queue import ReviewTable
     from tui.cli import Context
 
-KINDS = ("all", "fp", "fn", "near", "sure", "suspect", "correct", "any")
-SORTS = ("loss", "confidence", "margin", "threshold", "suspect", "length", "id", "random")
+FORMATS = ("csv", "jsonl", "parquet", "labelstudio", "argilla")
+"""Kinds of files; the first three are told by the ending of a name."""
 
 
-@click.command(help=_("List mispredicted reviews."))
+@click.command(help=_("List mispredicted reviews, or write them to a file."))
 @click.argument("run")
+@queue_options
 @click.option(
-    "--kind",
-    type=click.Choice(KINDS),
-    default="all",
-    show_default=True,
-    help=_("near the threshold, sure and wrong, suspect: likely label errors, any review."),
+    "--to", "target", metavar="FILE", type=click.Path(path_type=Path), help=_("Write them to this file instead.")
 )
-@click.option("--sort", type=click.Choice(SORTS), default="loss", show_default=True)
 @click.option(
-    "--where",
-    metavar="EXPR",
-    default="",
-    help=_("What has to hold, such as 'slice:negation loss>2 -judged text~/별로/'; see docs/review.md."),
+    "--as", "format_", type=click.Choice(FORMATS), default=None, help=_("Kind of file; left out, as its name ends.")
 )
-@click.option("--split", default=None, help=_("test (default) or dev."))
-@threshold_option
-@click.option("--seed", type=int, default=0, show_default=True, help=_("For --sort random."))
-@click.option("--limit", type=click.IntRange(min=0), default=None, help=_("At most so many."))
+@click.option("--force", is_flag=True, help=_("Replace a file that is there."))
 @click.option("--json", "as_json", is_flag=True, help=_("One JSON document."))
 @click.pass_obj
 def errors(
@@ -50,33 +43,52 @@ def errors(
     threshold: str | float,
     seed: int,
     limit: int | None,
+    target: Path | None,
+    format_: str | None,
+    force: bool,
     as_json: bool,
 ) -> int:
     """List errors of a run."""
     from core.metrics import from_confusion
     from core.predictions import Predictions
-    from core.review_query import parse
-    from core.review_queue import ReviewTable
-    from core.review_scores import read_verdicts
     from tui.cli.printing import print_json
 
-    query = parse(where)
+    file = None if target is None else (target.expanduser(), _format_of(target, format_))
     path = context.find(run)
     predictions = Predictions(path, split)
-    decision = decision_of(path, threshold)
-    table = ReviewTable(predictions, read_verdicts(path, predictions.split), decision.threshold, context.find)
-    chosen = table.queue(kind, query, sort, seed)
+    table, decision, chosen = queue_of(context, predictions, kind, sort, where, threshold, seed)
+    document = {"total": len(chosen), "split": predictions.split, "kind": kind, "sort": sort, "where": where}
+    if file is not None:
+        from core.export_tables import write_rows
+
+        rows = chosen[:limit]
+        written = write_rows(file[1], file[0], predictions, rows, path, force, threshold=decision.threshold)
+        if as_json:
+            print_json({**document, **decision_json(decision), "written": len(rows), "path": str(written)})
+        else:
+            print(written)
+        return 0
     if limit is None and not as_json:
         limit = 20 if sys.stdout.isatty() else None
     items = [item(table, int(row)) for row in chosen[:limit]]
     if as_json:
-        document = {"total": len(chosen), "split": predictions.split, "kind": kind, "sort": sort, "where": where}
         matrix = table.confusion()
         document |= {**decision_json(decision), "confusion": matrix, "metrics": from_confusion(matrix)}
         print_json({**document, "items": items})
     else:
         print_items(items, len(chosen))
     return 0
+
+
+def _format_of(target: Path, asked: str | None) -> str:
+    """The kind of file to write. Raises UsageError where neither says it."""
+    ending = target.suffix.lower().removeprefix(".")
+    if asked is None and ending not in FORMATS[:3]:
+        raise UsageError(
+            _("{name} does not say which kind of file").format(name=target.name),
+            _("It ends with .csv, .jsonl or .parquet, or --as says what it is."),
+        )
+    return asked or ending
 
 
 def item(table: ReviewTable, row: int) -> dict[str, Any]:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from core import inspector_questions as questions
 from core.attribution_methods import METHODS, method_of
 from core.i18n import gettext as _
-from tui.cli.attention_command import subject
+from tui.cli.asking import asked_about, asking_options
 
 if TYPE_CHECKING:
-    from core.inspector_protocol import Question
+    from core.inspector_protocol import Inspection, Question
     from tui.cli import Context
 
-T = TypeVar("T")
 MODES = ("mask", "delete")
 
 
@@ -27,16 +26,7 @@ def explain() -> None:
 
 def about_one_review(command: Callable[..., int]) -> Callable[..., int]:
     """The argument and options that say which model is asked about which text."""
-    for option in (
-        click.option("--json", "as_json", is_flag=True, help=_("One JSON document.")),
-        click.option("--max-length", type=click.IntRange(min=4), default=None, help=_("Longest input in tokens.")),
-        click.option("--split", default=None, help=_("Where --id is looked for: test (default) or dev.")),
-        click.option("--text", metavar="T", help=_("Any text.")),
-        click.option("--id", "review", metavar="ID", help=_("A review of the run's predictions.")),
-        click.argument("run", metavar="RUN|MODEL_DIR"),
-    ):
-        command = option(command)
-    return command
+    return click.argument("run", metavar="RUN|MODEL_DIR")(asking_options()(command))
 
 
 target_option = click.option(
@@ -64,27 +54,43 @@ class _Asking:
     """The inspector for one command, about one text."""
 
     def __init__(self, context: Context, about: dict[str, Any]) -> None:
-        self.review = about["review"]
-        self.model, self.text, self.max_length = subject(
-            context, about["run"], about["review"], about["text"], about["split"], about["max_length"]
-        )
+        review = about["reviews"]
+        self.about = asked_about(
+            context,
+            about["run"],
+            () if review is None else (review,),
+            *(about[name] for name in ("text", "split", "max_length", "masked", "threshold")),
+        )[0]
 
-    def ask(self, *asked: Question[Any]) -> list[Any]:
-        """The answers, from an inspector for these alone."""
+    def ask(self, *made: Callable[..., Question[Any]], **options: Any) -> list[Any]:
+        """The answers to the questions that are `made` about this text, from an inspector for these alone.
+
+        A `target` that is None stands for the class of the answer at the threshold.
+        """
         from core.inspector_client import inspector_session
+        from core.predictions import THRESHOLD, answer_at
 
+        asked = self.about
+        about: dict[str, Any] = {"model": asked.model, "text": asked.text, "max_length": asked.max_length}
+        about["masked"] = asked.masked
         with inspector_session() as session:
-            return [session.ask(question) for question in asked]
+            if options.get("target", 0) is None and asked.threshold != THRESHOLD:
+                inspection = session.ask(questions.inspect(**about, attention=False))
+                options = {**options, "target": answer_at(inspection, asked.threshold)}
+            return [session.ask(make(**about, **options)) for make in made]
 
-    def question(self, make: Callable[..., Question[T]], **options: Any) -> Question[T]:
-        """`make` about this text."""
-        return make(self.model, self.text, self.max_length, **options)
+    def document(self, made: dict[str, Any], inspection: Inspection) -> dict[str, Any]:
+        """`made` of answers about `inspection`, and the answer at the threshold."""
+        from core.predictions import answer_at
+
+        threshold = self.about.threshold
+        return {**made, "pred": answer_at(inspection, threshold), "threshold": threshold}
 
     def print(self, document: dict[str, Any]) -> None:
         """The document as JSON."""
         from tui.cli.printing import print_json
 
-        print_json({**document, "id": self.review, "model": str(self.model)})
+        print_json({**document, "id": self.about.id, "model": str(self.about.model)})
 
 
 @explain.command(help=_("How alike methods rank the words: Spearman's ρ and Kendall's τ-b."))
@@ -106,7 +112,8 @@ def agreement(
 
     asking = _Asking(context, about)
     options = {"methods": methods or None, "target": target, "steps": steps, "layer": layer}
-    document = agreement_json(asking.ask(asking.question(questions.agreement, **options))[0])
+    found = asking.ask(questions.agreement, **options)[0]
+    document = asking.document(agreement_json(found), found.inspection)
     if as_json:
         asking.print(document)
         return 0
@@ -160,7 +167,8 @@ def deletion(
     asking = _Asking(context, about)
     options: dict[str, Any] = {"methods": methods or None, "target": target, "steps": steps, "layer": layer}
     options |= {"mode": mode, "most": most, "draws": draws, "seed": seed}
-    document = deletion_json(asking.ask(asking.question(questions.deletion, **options))[0])
+    found = asking.ask(questions.deletion, **options)[0]
+    document = asking.document(deletion_json(found), found.inspection)
     if as_json:
         asking.print(document)
         return 0
@@ -196,10 +204,8 @@ def heads(context: Context, target: int | None, as_json: bool, **about: Any) -> 
     from tui.cli.printing import print_table
 
     asking = _Asking(context, about)
-    stats, knocked = asking.ask(
-        asking.question(questions.head_stats, target=target), asking.question(questions.knock_out, target=target)
-    )
-    document = heads_json(stats, knocked)
+    stats, knocked = asking.ask(questions.head_stats, questions.knock_out, target=target)
+    document = asking.document(heads_json(stats, knocked), stats.inspection)
     if as_json:
         asking.print(document)
         return 0
@@ -234,22 +240,16 @@ def heads(context: Context, target: int | None, as_json: bool, **about: Any) -> 
     "--mode", type=click.Choice(MODES), default="delete", show_default=True, help=_("Mask words, or leave them out.")
 )
 @click.option("--evaluations", type=int, default=400, show_default=True, help=_("How many sets of words are tried."))
-@click.option(
-    "--threshold",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    default=None,
-    help=_("p(positive) from which the answer is positive; left out, the class of the highest probability."),
-)
 @click.pass_obj
-def flip(context: Context, mode: str, evaluations: int, threshold: float | None, as_json: bool, **about: Any) -> int:
+def flip(context: Context, mode: str, evaluations: int, as_json: bool, **about: Any) -> int:
     """The search for a flip."""
     from core.explain_json import flip_json
     from core.text import visible
 
     asking = _Asking(context, about)
-    options = {"mode": mode, "max_evaluations": evaluations, "threshold": threshold}
-    document = flip_json(asking.ask(asking.question(questions.flip, **options))[0])
-    document["threshold"] = threshold
+    options = {"mode": mode, "max_evaluations": evaluations, "threshold": asking.about.threshold}
+    found = asking.ask(questions.flip, **options)[0]
+    document = asking.document(flip_json(found), found.inspection)
     if as_json:
         asking.print(document)
         return 0

@@ -8,6 +8,7 @@ import click
 
 from core.attribution_methods import METHODS
 from core.i18n import gettext as _
+from tui.cli.threshold_option import decision_of, threshold_option
 
 if TYPE_CHECKING:
     from core.patterns import Patterns, WordPattern
@@ -20,11 +21,21 @@ if TYPE_CHECKING:
 @click.option(
     "--sample", "each", default=100, show_default=True, type=click.IntRange(min=2), help=_("Reviews of each kind.")
 )
+@threshold_option
 @click.option("--method", type=click.Choice(tuple(METHODS)), default="attention", show_default=True)
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help=_("Seed of the sample."))
 @click.option("--json", "as_json", is_flag=True, help=_("One JSON document."))
 @click.pass_obj
-def patterns(context: Context, run: str, split: str | None, each: int, method: str, seed: int, as_json: bool) -> int:
+def patterns(
+    context: Context,
+    run: str,
+    split: str | None,
+    each: int,
+    threshold: str | float,
+    method: str,
+    seed: int,
+    as_json: bool,
+) -> int:
     """Find patterns."""
     from core import patterns as finding
     from core.inspector_client import inspector_session
@@ -36,7 +47,8 @@ def patterns(context: Context, run: str, split: str | None, each: int, method: s
     run_dir = context.find(run)
     predictions = Predictions(run_dir, split)
     model, max_length = model_of(run_dir), run_max_length(run_dir)
-    place = finding.cache_file(model, predictions, max_length, each, method, seed)
+    at = decision_of(run_dir, threshold).threshold
+    place = finding.cache_file(model, predictions, max_length, each, method, seed, at)
     found = finding.kept(place)
     if found is None:
         told = 0
@@ -50,7 +62,7 @@ def patterns(context: Context, run: str, split: str | None, each: int, method: s
                     say(f"{done} / {total}")
                 return session.ask(question)
 
-            steps = finding.asking(model, predictions, max_length, each, method, seed)
+            steps = finding.asking(model, predictions, max_length, each, method, seed, at)
             found = finding.answered(steps, ask)
         finding.keep(place, found)
     slices = finding.verdicts_by_slice(predictions, read_verdicts(run_dir, predictions.split))
@@ -66,9 +78,10 @@ def patterns(context: Context, run: str, split: str | None, each: int, method: s
 def print_patterns(found: Patterns) -> None:
     """Words, tokens and heads as tables."""
     from core.head_stats import STATS
+    from tui import pattern_tables as tables
     from tui.cli.printing import print_table
 
-    print(", ".join(f"{kind.upper() if kind != 'correct' else _('correct')} {n}" for kind, n in found.n.items()))
+    print(tables.threshold_part(found.threshold) + tables.sample_line(found))
     if found.note:
         print(found.note)
     for title, words in ((_("Words under heat"), found.words), (_("Tokens under heat"), found.tokens)):

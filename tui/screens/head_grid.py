@@ -17,6 +17,7 @@ from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Static
 
+from core import inspector_questions as questions
 from core.errors import NsmcTuiError
 from core.head_stats import STATS
 from core.i18n import N_
@@ -191,14 +192,20 @@ class HeadGridScreen(BaseScreen):
 
     @property
     def _target(self) -> int:
-        return self.subject.inspection.pred
+        return self.subject.pred
 
     @work(exclusive=True, group="count")
     async def _count(self) -> None:
         inspection = self.subject.inspection
         try:
-            answer: HeadStats | NsmcTuiError = await self.nsmc.inspector.head_stats(
-                inspection.model, inspection.text, inspection.max_length
+            answer: HeadStats | NsmcTuiError = await self.nsmc.inspector.ask(
+                questions.head_stats(
+                    inspection.model,
+                    inspection.text,
+                    inspection.max_length,
+                    # Left to the model where it is its own answer: the question may have been asked before.
+                    target=None if self._target == inspection.pred else self._target,
+                )
             )
         except NsmcTuiError as error:
             answer = error
@@ -208,8 +215,8 @@ class HeadGridScreen(BaseScreen):
     async def _sweep(self) -> None:
         inspection = self.subject.inspection
         try:
-            answer: KnockOut | NsmcTuiError = await self.nsmc.inspector.knock_out(
-                inspection.model, inspection.text, inspection.max_length, on_progress=self._show_progress
+            answer: KnockOut | NsmcTuiError = await self.nsmc.inspector.ask(
+                questions.knock_out(inspection.model, inspection.text, inspection.max_length), self._show_progress
             )
         except NsmcTuiError as error:
             answer = error
@@ -236,8 +243,10 @@ class HeadGridScreen(BaseScreen):
         await asyncio.sleep(DEBOUNCE)
         inspection = self.subject.inspection
         try:
-            answer: Inspection | NsmcTuiError = await self.nsmc.inspector.inspect(
-                inspection.model, inspection.text, inspection.max_length, attention=False, knocked=off
+            answer: Inspection | NsmcTuiError = await self.nsmc.inspector.ask(
+                questions.inspect(
+                    inspection.model, inspection.text, inspection.max_length, attention=False, knocked=off
+                )
             )
         except NsmcTuiError as error:
             answer = error

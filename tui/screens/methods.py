@@ -16,6 +16,7 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
 
+from core import inspector_questions as questions
 from core.attribution_methods import METHODS
 from core.errors import NsmcTuiError
 from core.i18n import N_
@@ -122,12 +123,12 @@ class MethodsScreen(BaseScreen):
         layer = None if self.subject.maps is None else self.choice.layer
         arguments = (inspection.model, inspection.text, inspection.max_length)
         try:
-            agreement = await inspector.agreement(
-                *arguments, target=target, layer=layer, on_progress=self._report_progress
+            agreement = await inspector.ask(
+                questions.agreement(*arguments, target=target, layer=layer), self._report_progress
             )
             self.post_message(self.Answered(target, agreement))
-            deletion = await inspector.deletion(
-                *arguments, target=target, layer=layer, on_progress=self._report_progress
+            deletion = await inspector.ask(
+                questions.deletion(*arguments, target=target, layer=layer), self._report_progress
             )
             self.post_message(self.Answered(target, deletion))
         except NsmcTuiError as error:

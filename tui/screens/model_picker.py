@@ -29,12 +29,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Model:
-    """A model to ask: its directory, a name for the screen (safe text), and the longest input in tokens, if known."""
+    """A model to ask: its directory, a name for the screen (safe text), the longest input in tokens, if known, and its
+    run, None for a model without one."""
 
     path: Path
     name: str
     max_length: int | None = None
     marks: str = ""
+    run_dir: Path | None = None
 
 
 def models_of(runs: Path, first: list[Path], baseline: Path | None, without: Path) -> list[Model]:
@@ -53,7 +55,7 @@ def models_of(runs: Path, first: list[Path], baseline: Path | None, without: Pat
             # A run without a model, or with a config that cannot be read, is none to choose.
             continue
         marks = _("baseline") if run.path == baseline else _("marked") if run.path in first else ""
-        found.append((run.path, Model(model, visible(run.id), length, marks)))
+        found.append((run.path, Model(model, visible(run.id), length, marks, run.path)))
     order = [*([baseline] if baseline is not None else []), *first]
     found.sort(key=lambda pair: order.index(pair[0]) if pair[0] in order else len(order))
     return [model for _path, model in found]
@@ -133,7 +135,8 @@ class ModelPicker(ModalScreen["Model | None"]):
         if (path / "model" / "config.json").is_file():
             path = path / "model"
         if event.value.strip() and (path / "config.json").is_file():
-            self.dismiss(Model(path, visible(path.parent.name if path.name == "model" else path.name)))
+            run_dir = path.absolute().parent if path.name == "model" else None
+            self.dismiss(Model(path, visible(path.name if run_dir is None else run_dir.name), run_dir=run_dir))
         else:
             self.query_one("#picker-note", Static).update(Text(_("There is no model in this directory.")))
 

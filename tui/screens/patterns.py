@@ -157,7 +157,8 @@ class PatternsScreen(PatternShowing, PatternTyping, RunScreen):
 
     @work(exclusive=True, group="load")
     async def _load(self) -> None:
-        self.post_message(self.Loaded(await asyncio.to_thread(read, self.run_dir, self._split)))
+        threshold = self.nsmc.decisions.of(self.run_dir).threshold
+        self.post_message(self.Loaded(await asyncio.to_thread(read, self.run_dir, self._split, threshold)))
 
     @on(Loaded)
     def _take(self, message: Loaded) -> None:
@@ -190,9 +191,13 @@ class PatternsScreen(PatternShowing, PatternTyping, RunScreen):
         self.refresh_bindings()
 
     def on_screen_resume(self) -> None:
-        """Coming back from Review there may be verdicts."""
-        if self._read is not None and self._read.opened.predictions is not None:
-            self._look_at_verdicts()
+        """Coming back from Review there may be verdicts, and another threshold."""
+        if self._read is None or self._read.opened.predictions is None:
+            return
+        self._look_at_verdicts()
+        threshold = self.nsmc.decisions.of(self.run_dir).threshold
+        if threshold != self.wanted.threshold:
+            self.want(replace(self.wanted, threshold=threshold))
 
     @work(exclusive=True, group="verdicts")
     async def _look_at_verdicts(self) -> None:

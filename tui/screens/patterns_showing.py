@@ -52,6 +52,7 @@ class PatternShowing(Base):
         left = Text.assemble(
             (method_name(self.wanted.method), "bold"),
             (f" · {self._read.opened.predictions.split} · ", quiet),
+            (tables.threshold_part(self.wanted.threshold), quiet),
             (tables.sample_line(self.found.patterns), quiet)
             if self.found is not None
             else (_("{n} of each kind").format(n=self.wanted.each), quiet),

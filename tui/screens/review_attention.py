@@ -121,7 +121,16 @@ class AttentionActions(Base):
         if session is None or inspection is None or review is None:
             return None
         split = session.predictions.split
-        return Subject(self.run_title, self.run_dir, split, review.id, review.label, inspection, self.attention.maps)
+        return Subject(
+            self.run_title,
+            self.run_dir,
+            split,
+            review.id,
+            review.label,
+            inspection,
+            self.attention.maps,
+            session.threshold,
+        )
 
     def _subject_with_attention(self) -> Subject | None:
         subject = self.subject
@@ -155,7 +164,7 @@ class AttentionActions(Base):
             self.nsmc.say(_("The model has not answered yet."))
             return
         pane = self.attention
-        target = subject.inspection.pred if pane.target is None else pane.target
+        target = subject.pred if pane.target is None else pane.target
         self.app.push_screen(MethodsScreen(subject, pane.choice, target, pane.choose))
 
     def action_what_if(self) -> None:

@@ -63,15 +63,13 @@ class BeyondActions(Base):
     def _view(self) -> View:
         """What is in view, as a picture."""
         choice = self.attention.choice  # type: ignore[attr-defined]
-        layer = choice.layer
         inspection = self.detail.inspection  # type: ignore[attr-defined]
-        if inspection is not None and inspection.n_layers and layer is not None and layer < 0:
-            layer = inspection.n_layers - 1
-        method = choice.method
-        maps = method in ("attention", "rollout")
-        head = choice.head if method == "attention" else None
+        if inspection is not None and inspection.n_layers:
+            choice = choice.fitted(inspection.n_layers, inspection.n_heads)
+        layer = None if choice.attributed else choice.layer
+        head = choice.head if choice.method == "attention" else None
         theme = "dark" if self.app.current_theme.dark else "light"
-        return View(method, layer if maps else None, head, choice.special, choice.words, theme)
+        return View(choice.method, layer, head, choice.special, choice.words, theme)
 
     def offers_beyond(self, action: str) -> bool | None:
         """Whether `action` is offered here and now; None for an action that is not of this part."""

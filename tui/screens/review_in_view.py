@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual import work
 from textual.message import Message
 
+from core import inspector_questions as questions
 from core.errors import NsmcTuiError
 from core.i18n import gettext as _
-from core.inspector_protocol import Inspection
+from core.inspector_protocol import Inspection, Question
 from core.predictions import Prediction
 from tui.review_session import Opened, ReviewSession
 from tui.widgets.review_detail import ReviewDetail
@@ -77,7 +77,8 @@ class ViewActions(Base):
             error = self._opened.model_error
             self.detail.show_message(error.message if error else "", error.hint if error else "")
             return
-        kept = self.nsmc.inspector.cached(self._opened.model, review.document, self._opened.max_length)
+        question = self._question(review.document)
+        kept = self.nsmc.inspector.kept(question)
         if kept is not None:
             self._show_inspection(kept)
             return
@@ -88,7 +89,13 @@ class ViewActions(Base):
             self.set_timer(PATIENCE, lambda: self._show_waiting(row))
         else:
             self._show_waiting(row)
-        self._ask(row, review.document, self._opened.model, self._opened.max_length)
+        self._ask(row, question)
+
+    def _question(self, text: str) -> Question[Inspection]:
+        """What the run's model makes of `text`."""
+        assert self._opened is not None
+        assert self._opened.model is not None
+        return questions.inspect(self._opened.model, text, self._opened.max_length)
 
     def _show_waiting(self, row: int) -> None:
         if self._waiting_for == row:
@@ -100,11 +107,11 @@ class ViewActions(Base):
         self.workers.cancel_group(self, "attention")
 
     @work(exclusive=True, group="attention")
-    async def _ask(self, row: int, text: str, model: Path, max_length: int | None) -> None:
+    async def _ask(self, row: int, question: Question[Inspection]) -> None:
         # While `n` is held down reviews fly by that nobody wants attention of.
         await asyncio.sleep(DEBOUNCE)
         try:
-            answer: Inspection | NsmcTuiError = await self.nsmc.inspector.inspect(model, text, max_length)
+            answer: Inspection | NsmcTuiError = await self.nsmc.inspector.ask(question)
         except NsmcTuiError as error:
             answer = error
         self.post_message(Answered(row, answer))
@@ -123,4 +130,4 @@ class ViewActions(Base):
         self._answered = True
         self.detail.show_inspection(inspection)
         if self.session is not None and self._opened is not None and self._opened.model is not None:
-            self.nsmc.inspector.prefetch(self._opened.model, self.session.neighbours(), self._opened.max_length)
+            self.nsmc.inspector.prefetch([self._question(text) for text in self.session.neighbours()])

@@ -70,7 +70,7 @@ class QueueLine(Base):
                 (_("sort {order}").format(order=sort_name(session.sort)), quiet),
             )
             if session.threshold != THRESHOLD:
-                left.append(" · " + _("threshold {value}").format(value=formats.number(session.threshold, 2)), quiet)
+                left.append(" · " + _("threshold {value}").format(value=formats.threshold(session.threshold)), quiet)
             if session.searched:
                 left.append(" · ", quiet)
                 left.append(_("“{text}” in {n}").format(text=visible(session.search), n=formats.count(len(session))))

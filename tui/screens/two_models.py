@@ -15,10 +15,13 @@ from textual.containers import Container, Vertical
 from textual.message import Message
 from textual.widget import Widget
 
+from core import formats
+from core import inspector_questions as questions
 from core.errors import NsmcTuiError
 from core.i18n import N_
 from core.i18n import gettext as _
 from core.inspector_protocol import Inspection
+from core.predictions import THRESHOLD, answer_at
 from core.rank_agreement import spearman
 from core.text import visible
 from tui.attention_subject import Subject
@@ -38,11 +41,15 @@ DEBOUNCE = 0.05
 
 
 class ModelSide(Vertical):
-    """One model: its name and answer, the text under its heat, its map."""
+    """One model: its name and answer, the text under its heat, its map.
+
+    threshold: p(positive) from which its answers are positive.
+    """
 
     def __init__(self, name: str, *, id: str) -> None:
         super().__init__(id=id)
         self.model_name = name
+        self.threshold = THRESHOLD
         self.inspection: Inspection | None = None
 
     def compose(self) -> Iterable[Widget]:
@@ -58,13 +65,21 @@ class ModelSide(Vertical):
         """Where this model looked."""
         return self.query_one(AttentionPane)
 
+    @property
+    def pred(self) -> int:
+        """The class that its answer stands for."""
+        assert self.inspection is not None
+        return answer_at(self.inspection, self.threshold)
+
     def show_title(self, here: bool) -> None:
         """Its name and answer; `here`: keys change its heat."""
         title = self.query_one(SpreadLine)
         answer = ""
         if self.inspection is not None:
-            pred, labels = self.inspection.pred, self.inspection.labels
+            pred, labels = self.pred, self.inspection.labels
             answer = class_names()[pred] if len(labels) == 2 else visible(labels[pred])
+            if len(labels) == 2 and self.threshold != THRESHOLD:
+                answer += " · " + _("threshold {value}").format(value=formats.threshold(self.threshold))
         title.show(Text(self.model_name, "bold"), answer)
         title.set_class(here, "-here")
 
@@ -80,9 +95,10 @@ class ModelSide(Vertical):
         """What the model says about the text in view."""
         self.inspection = inspection
         if len(inspection.probabilities) == 2:
-            self.query_one(ProbBar).show(
-                (inspection.probabilities[0], inspection.probabilities[1]), label, inspection.pred
-            )
+            bar = self.query_one(ProbBar)
+            bar.threshold = self.threshold
+            bar.show((inspection.probabilities[0], inspection.probabilities[1]), label, self.pred)
+        self.pane.threshold = self.threshold
         self.pane.show_inspection(inspection)
 
 
@@ -133,7 +149,8 @@ class TwoModelsScreen(BaseScreen):
         super().on_mount()
         self.set_top(self.subject.title, _("Review"), _("Two models"))
         self.watch(self.app, "theme", self._redraw, init=False)
-        own = self.sides[0]
+        own, other = self.sides
+        own.threshold, other.threshold = self.subject.threshold, self._threshold_of(self.other)
         for side in self.sides:
             side.pane.choice = self._choice
             side.show_text(self.subject.inspection.text)
@@ -153,12 +170,16 @@ class TwoModelsScreen(BaseScreen):
 
     # -- the other model ---------------------------------------------------------------------------------------
 
+    def _threshold_of(self, model: Model) -> float:
+        """From where the answers of `model` are positive: what its own run's reader set."""
+        return THRESHOLD if model.run_dir is None else self.nsmc.decisions.of(model.run_dir).threshold
+
     @work(exclusive=True, group="other")
     async def _ask(self, model: Model) -> None:
         await asyncio.sleep(DEBOUNCE)
         try:
-            answer: Inspection | NsmcTuiError = await self.nsmc.inspector.inspect(
-                model.path, self.subject.inspection.text, model.max_length
+            answer: Inspection | NsmcTuiError = await self.nsmc.inspector.ask(
+                questions.inspect(model.path, self.subject.inspection.text, model.max_length)
             )
         except NsmcTuiError as error:
             answer = error
@@ -185,7 +206,7 @@ class TwoModelsScreen(BaseScreen):
         self.other = model
         self._remember(model)
         side = self.sides[1]
-        side.model_name = model.name
+        side.model_name, side.threshold = model.name, self._threshold_of(model)
         side.show_text(self.subject.inspection.text)
         self._show_titles()
         self._ask(model)
@@ -203,12 +224,12 @@ class TwoModelsScreen(BaseScreen):
         text = Text()
         own, other = self.sides
         if own.inspection is not None and other.inspection is not None:
-            target = own.inspection.pred
+            target = own.pred
             before, after = own.inspection.probabilities[target], other.inspection.probabilities[target]
             name = class_names()[target] if len(own.inspection.labels) == 2 else visible(own.inspection.labels[target])
             text = Text.assemble((f"p({name}) ", quiet), f"{before:.3f}", (" | ", quiet), f"{after:.3f}")
             text.append(f"  Δ {after - before:+.3f}".replace("-", "−"), quiet)
-            if own.inspection.pred != other.inspection.pred:
+            if own.pred != other.pred:
                 text.append("  " + _("another answer"), "bold")
         rank = self._rank_agreement()
         said = "" if rank is None else _("heat on the words: ρ {value}").format(value=f"{rank:+.2f}".replace("-", "−"))

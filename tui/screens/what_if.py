@@ -14,11 +14,14 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import TextArea
 
+from core import formats
+from core import inspector_questions as questions
 from core.errors import NsmcTuiError
 from core.i18n import N_
 from core.i18n import gettext as _
 from core.inspector_answers import Flip
 from core.inspector_protocol import Inspection
+from core.predictions import THRESHOLD
 from core.text import visible
 from tui.attention_subject import Subject
 from tui.heat_scale import colour
@@ -87,7 +90,7 @@ class WhatIfScreen(BaseScreen):
         strip = WordStrip(id="words")
         pane = AttentionPane(strip, id="attention")
         # The class of the review's own answer, also where the draft's answer is another one.
-        pane.choice, pane.target = self._choice, self.subject.inspection.pred
+        pane.choice, pane.target = self._choice, self.subject.pred
         with Container(id="body"):
             with Vertical(id="draft"):
                 yield SpreadLine(id="moved")
@@ -102,6 +105,7 @@ class WhatIfScreen(BaseScreen):
         super().on_mount()
         self.set_top(self.subject.title, _("Review"), _("What if"))
         self.watch(self.app, "theme", self._redraw, init=False)
+        self.query_one(ProbBar).threshold = self.subject.threshold
         self.strip.show_words(self.drafts.current.text, frozenset())
         assert self.inspection is not None
         self._show_answer(self.inspection)
@@ -151,8 +155,8 @@ class WhatIfScreen(BaseScreen):
         await asyncio.sleep(DEBOUNCE)
         given = self.subject.inspection
         try:
-            answer: Inspection | NsmcTuiError = await self.nsmc.inspector.inspect(
-                given.model, draft.text, given.max_length, masked=draft.masked
+            answer: Inspection | NsmcTuiError = await self.nsmc.inspector.ask(
+                questions.inspect(given.model, draft.text, given.max_length, masked=draft.masked)
             )
         except NsmcTuiError as error:
             answer = error
@@ -173,13 +177,15 @@ class WhatIfScreen(BaseScreen):
         self.pane.show_inspection(inspection)
         probabilities = inspection.probabilities
         if len(probabilities) == 2:
-            self.query_one(ProbBar).show((probabilities[0], probabilities[1]), self.subject.label, inspection.pred)
+            self.query_one(ProbBar).show(
+                (probabilities[0], probabilities[1]), self.subject.label, self.subject.pred_of(inspection)
+            )
         self._show_moved()
 
     def _show_moved(self) -> None:
         """The probability of the class that was predicted for the review, then and now."""
         before, after = self.subject.inspection, self.inspection
-        target = before.pred
+        target = self.subject.pred
         name = class_names()[target] if len(before.labels) == 2 else visible(before.labels[target])
         quiet = colour(self.app, "secondary")
         text = Text.assemble((f"p({name}) ", quiet), f"{before.probabilities[target]:.3f}")
@@ -191,11 +197,13 @@ class WhatIfScreen(BaseScreen):
                 change = after.probabilities[target] - before.probabilities[target]
                 text.append(f"{after.probabilities[target]:.3f}", "bold")
                 text.append(f"  Δ {change:+.3f}".replace("-", "−"))
-                if after.pred != before.pred:
+                if self.subject.pred_of(after) != target:
                     text.append("  " + _("another answer"), "bold")
         draft = self.drafts.current
         gone = len(self.drafts.original.words) - len(draft.words)
         parts = [_("{n} words fewer").format(n=gone)] if gone > 0 else []
+        if self.subject.threshold != THRESHOLD:
+            parts.append(_("threshold {value}").format(value=formats.threshold(self.subject.threshold)))
         parts += [_("{n} masked").format(n=len(draft.masked))] if draft.masked else []
         self.query_one("#moved", SpreadLine).show(text, self._searching or " · ".join(parts))
 
@@ -277,13 +285,16 @@ class WhatIfScreen(BaseScreen):
     async def _search(self, draft: Draft) -> None:
         given = self.subject.inspection
         try:
-            answer: Flip | NsmcTuiError = await self.nsmc.inspector.flip(
-                given.model,
-                draft.text,
-                given.max_length,
-                max_evaluations=FLIP_TRIES,
-                masked=draft.masked,
-                on_progress=self._show_progress,
+            answer: Flip | NsmcTuiError = await self.nsmc.inspector.ask(
+                questions.flip(
+                    given.model,
+                    draft.text,
+                    given.max_length,
+                    max_evaluations=FLIP_TRIES,
+                    threshold=self.subject.threshold if len(given.probabilities) == 2 else None,
+                    masked=draft.masked,
+                ),
+                self._show_progress,
             )
         except NsmcTuiError as error:
             answer = error

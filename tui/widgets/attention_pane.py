@@ -16,10 +16,12 @@ from textual.app import ComposeResult
 from textual.containers import Container
 from textual.message import Message
 
+from core import inspector_questions as questions
 from core.errors import NsmcTuiError
 from core.i18n import gettext as _
 from core.inspector_answers import Attribution
 from core.inspector_protocol import Inspection
+from core.predictions import THRESHOLD, answer_at
 from core.text import visible
 from tui.attention_maps import AttentionMaps
 from tui.heat_scale import scale_for, scale_of
@@ -43,7 +45,7 @@ class AttentionPane(Container):
 
     choice: which weights are drawn. inspection, heat: what is drawn, None while there is none. asking: tokens whose
     rows are summed, none for the one that the classifier reads. target: the class that attributions are for, None for
-    the predicted one. attribution: what is known of it, None while it is not.
+    the predicted one, at `threshold`. attribution: what is known of it, None while it is not.
     """
 
     DEFAULT_CSS = """
@@ -71,6 +73,7 @@ class AttentionPane(Container):
         self.maps: AttentionMaps | None = None
         self.asking: frozenset[int] = frozenset()
         self.target: int | None = None
+        self.threshold = THRESHOLD
         self.attribution: Attribution | None = None
         self._problem = ""
         self._progress = ""
@@ -147,7 +150,7 @@ class AttentionPane(Container):
     def _target(self) -> int:
         """The class that attributions are for."""
         assert self.inspection is not None
-        return self.inspection.pred if self.target is None else self.target
+        return answer_at(self.inspection, self.threshold) if self.target is None else self.target
 
     def _forget_attribution(self) -> None:
         self.attribution, self._problem, self._progress = None, "", ""
@@ -158,14 +161,16 @@ class AttentionPane(Container):
         await asyncio.sleep(DEBOUNCE)
         inspector = cast("NsmcTuiApp", self.app).inspector
         try:
-            answer: Attribution | NsmcTuiError = await inspector.explain(
-                inspection.model,
-                inspection.text,
-                inspection.max_length,
-                method=method,
-                target=target,
-                masked=inspection.masked,
-                on_progress=self._show_progress,
+            answer: Attribution | NsmcTuiError = await inspector.ask(
+                questions.explain(
+                    inspection.model,
+                    inspection.text,
+                    inspection.max_length,
+                    method=method,
+                    target=target,
+                    masked=inspection.masked,
+                ),
+                self._show_progress,
             )
         except NsmcTuiError as error:
             answer = error

@@ -7,7 +7,9 @@ from rich.style import Style
 from rich.text import Text
 from textual.reactive import reactive
 
+from core import formats
 from core.i18n import gettext as _
+from core.predictions import THRESHOLD
 from tui.colour_depth import ascii_of
 from tui.heat_scale import colour
 from tui.widgets.line_view import TextLines
@@ -29,7 +31,7 @@ class ProbBar(TextLines):
     probabilities: reactive[tuple[float, float] | None] = reactive(None)
     label: reactive[int] = reactive(0)
     pred: reactive[int] = reactive(0)
-    threshold: reactive[float] = reactive(0.5)
+    threshold: reactive[float] = reactive(THRESHOLD)
 
     def show(self, probabilities: tuple[float, float] | None, label: int = 0, pred: int = 0) -> None:
         """Show p(negative), p(positive) of one review; None: nothing."""
@@ -77,7 +79,7 @@ class ProbBar(TextLines):
         place = min(width - 1, int(self.threshold * width))
         rule = colour(self.app, "secondary")
         if cells[place] == " ":
-            label = f"{line} {self.threshold:.2f}"
+            label = f"{line} {formats.threshold(self.threshold)}"
             rest = cells[place + 1 :]
             shown = label if len(rest) >= len(label) else line
             bar = Text(cells[:place], tone) + Text(shown, rule) + Text(" " * (width - place - len(shown)))

@@ -11,7 +11,7 @@ from textual.containers import Container, Vertical
 from core import formats
 from core.i18n import gettext as _
 from core.inspector_protocol import Inspection
-from core.predictions import Prediction
+from core.predictions import THRESHOLD, Prediction
 from core.review_log import Opinion
 from core.text import visible
 from tui.heat_scale import colour
@@ -36,7 +36,7 @@ class ReviewDetail(Container):
         super().__init__(id=id)
         self.review: Prediction | None = None
         self.inspection: Inspection | None = None
-        self.threshold = 0.5
+        self.threshold = THRESHOLD
 
     def compose(self) -> ComposeResult:
         """The text and its figures; where the model looked in it."""
@@ -56,10 +56,11 @@ class ReviewDetail(Container):
         """The pane that shows where the model looked."""
         return self.query_one(AttentionPane)
 
-    def show_review(self, review: Prediction, threshold: float = 0.5) -> None:
+    def show_review(self, review: Prediction, threshold: float = THRESHOLD) -> None:
         """Show text and probabilities of `review`, without heat for now."""
         self.review, self.inspection, self.threshold = review, None, threshold
         self.attention.clear()
+        self.attention.threshold = threshold
         self._show_facts()
         self.query_one(TokenStrip).show(review.document)
         bar = self.query_one(ProbBar)
@@ -75,7 +76,7 @@ class ReviewDetail(Container):
     def _pred(self) -> int:
         """The class at the threshold."""
         assert self.review is not None
-        return self.review.pred if self.threshold == 0.5 else int(self.review.prob_1 >= self.threshold)
+        return self.review.at(self.threshold).pred
 
     def show_message(self, message: str, hint: str = "") -> None:
         """No heat on the review in view, and in its place why; foreign text may be in both."""
@@ -126,7 +127,7 @@ class ReviewDetail(Container):
         line = Text(" · ".join(parts))
         if inspection is not None and _differs(review, inspection):
             # Not the model that made the file: it was trained on, or the file is of another one.
-            warning = _("the model says p {value} now").format(value=f"{inspection.probabilities[review.pred]:.3f}")
+            warning = _("the model says p {value} now").format(value=f"{inspection.probabilities[self._pred]:.3f}")
             line.append(f" · ⚠ {warning}", colour(self.app, "warning"))
         self.query_one("#numbers", SpreadLine).show(line)
 

@@ -89,7 +89,7 @@ class VariantPane(Vertical):
 
     def _show(self) -> None:
         kept, options = self.kept, self.query_one(OptionList)
-        quiet, target = colour(self.app, "secondary"), self.subject.inspection.pred
+        quiet, target = colour(self.app, "secondary"), self.subject.pred
         title = Text(_("variants kept: {n}").format(n=len(kept)), quiet)
         self.query_one("#variants-title", SpreadLine).show(title, "" if kept else _("ctrl+s keeps the text in view"))
         options.clear_options()
@@ -97,7 +97,7 @@ class VariantPane(Vertical):
             change = variant.change if target else -variant.change
             probability = variant.prob_1 if target else variant.prob_0
             line = Text(no_wrap=True, overflow="ellipsis")
-            line.append(f"{probability:.3f} ", "bold" if variant.flipped else "")
+            line.append(f"{probability:.3f} ", "bold" if variant.flips(self.subject.threshold) else "")
             line.append(f"{change:+.3f} ".replace("-", "−"), quiet)
             line.append(visible(_with_masks(variant)))
             options.add_option(Option(line, id=variant.variant))
