@@ -67,7 +67,7 @@ def evaluate(
     import torch
 
     from core import data as data_module
-    from core import metrics, models, predictions
+    from core import metrics, models, predictions, reliability, slice_scores
     from core.batches import TokenTable
     from core.decision import Decision, best_on
     from core.first_token import keep_first
@@ -144,12 +144,15 @@ def evaluate(
         float(column_array(rows, "loss").mean()),
         config.evaluate.bootstrap if config is not None else 2000,
     )
+    slices = slice_scores.SliceScores(reviews["document"][:], label, pred, prob_1).at(decision.threshold)
     return {
         "run_id": path.name,
         "model": str(directory),
         "data": settings.source,
         "split": split,
         **scored,
+        "calibration": reliability.as_document(reliability.reliability(label, prob_1)),
+        "slices": slice_scores.as_document(slices),
         "threshold": decision.threshold,
         "threshold_from": decision.split or None,
         "samples_per_second": len(reviews) / max(seconds, 1e-9),

@@ -12,6 +12,7 @@ from core.i18n import gettext as _
 
 if TYPE_CHECKING:
     from core.decision import Cuts, Decision
+    from core.predictions import Predictions
 
 SCORES = (
     ("accuracy", N_("accuracy")),
@@ -57,7 +58,7 @@ class Scored:
         )
 
 
-def score(run_dir: Path, split: str | None, decision: Decision) -> tuple[list[str], Scored | None]:
+def score(run_dir: Path, split: str | None, decision: Decision) -> tuple[list[str], Scored | None, Predictions | None]:
     """Read a split's predictions and score them; None while there are none. Raises RunError for a broken file."""
     from core import metrics
     from core.decision import Cuts
@@ -66,7 +67,7 @@ def score(run_dir: Path, split: str | None, decision: Decision) -> tuple[list[st
 
     available = splits(run_dir)
     if not available:
-        return [], None
+        return [], None, None
     chosen = split if split in available else available[0]
     predictions = Predictions(run_dir, chosen)
     cuts = Cuts(predictions)
@@ -75,7 +76,7 @@ def score(run_dir: Path, split: str | None, decision: Decision) -> tuple[list[st
         "loss": float(predictions.column("loss").mean()),
     }
     scored = Scored(chosen, len(predictions), cuts, decision, usual, usual, {}, []).at(decision)
-    return available, replace(scored, review=review_summary(run_dir, chosen, decision.threshold))
+    return available, replace(scored, review=review_summary(run_dir, chosen, decision.threshold)), predictions
 
 
 def about_split(split: str) -> str:

@@ -94,6 +94,9 @@ def test_evaluate_gives_the_reported_scores(run_copy: Path) -> None:
     assert (tn + tp) / (tn + fp + fn + tp) == document["metrics"]["accuracy"]
     low, high = document["intervals"]["accuracy"]
     assert low < document["metrics"]["accuracy"] < high
+    assert 0 < document["calibration"]["ece"] < 0.5
+    assert sum(part["negatives"] + part["positives"] for part in document["calibration"]["bins"]) == 1000
+    assert {"name", "n", "errors", "accuracy", "rest", "p"} == set(document["slices"][0])
     assert (run_copy / "predictions-test.parquet").stat().st_mtime_ns > before
 
 

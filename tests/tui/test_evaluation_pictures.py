@@ -21,6 +21,15 @@ from tui.widgets.confusion import Confusion
 
 LONG_NAME = "20250615-120000-아주-긴-이름의-실험-xlm-roberta-base-lr2e-5-bs128-warmup500-epoch3-seed42-다시-한-번"
 
+TEXTS = (
+    "그냥 그래요",
+    "이게 재밌다고?!",
+    "안 봤으면 좋았을걸...",
+    "ㅋㅋㅋㅋ",
+    "평점 10점 드립니다",
+    "띄어쓰기없이쓴리뷰입니다",
+)
+
 
 def scored_run(runs: Path, name: str, reviews: int) -> Path:
     """A finished run with predictions of `reviews` reviews, every one of which is known."""
@@ -32,7 +41,8 @@ def scored_run(runs: Path, name: str, reviews: int) -> Path:
     # Every seventh is taken for the other, with less certainty.
     sure = np.where(numbers % 7 == 0, -0.5, 2.0 + numbers % 3)
     logits = np.stack([np.zeros(reviews), np.where(labels == 1, sure, -sure)], axis=1)
-    ids, texts = [str(number) for number in numbers], ["그냥 그래요"] * reviews
+    ids = [str(number) for number in numbers]
+    texts = [TEXTS[number * number % len(TEXTS)] for number in range(reviews)]
     predictions.write(path, "test", predictions.table(ids, texts, labels, logits, np.full(reviews, 4)))
     return path
 
@@ -77,6 +87,14 @@ async def test_how_evaluation_looks(
         await hang(pilot, "empty", snapshot, lambda text: " v" in text and ".parquet" not in text)
         shutil.move(kept, file)
         await until(pilot, lambda: app.screen.query_one(Confusion).matrix is not None)
-        await hang(pilot, "usual", snapshot, lambda text: "1,000" in text)
+        screen = app.screen
+        assert isinstance(screen, EvaluationScreen)
+        await until(pilot, lambda: screen._closer is not None)
+        for pane in ("usual", "slices", "probabilities"):
+            await hang(pilot, pane, snapshot, lambda text: "1,000" in text)
+            await pilot.resize_terminal(80, 24)
+            await until(pilot, lambda: screen.paged)
+            await pilot.press("tab")
         app.show_run(scored_run(runs, LONG_NAME, 123_456), "evaluation")
+        await until(pilot, lambda: getattr(app.screen, "_closer", None) is not None)
         await hang(pilot, "very long", snapshot, lambda text: "123,456" in text)

@@ -231,6 +231,17 @@ async def test_a_cell_leads_to_its_reviews_and_back(run_copy: Path) -> None:
         await until(pilot, lambda: "FN" in screen_text(app))
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, EvaluationScreen))
+        # So does a slice.
+        evaluation = app.screen
+        await until(pilot, lambda: evaluation._closer is not None)
+        await pilot.press("tab")
+        await until(pilot, lambda: evaluation.query_one("#slices").has_focus)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, ReviewScreen))
+        part = evaluation.query_one("#slices").chosen
+        await until(pilot, lambda: f"slice:{part.name}" in screen_text(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, EvaluationScreen))
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, RunsScreen))
 

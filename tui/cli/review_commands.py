@@ -75,6 +75,7 @@ def evaluate(
 def print_report(document: dict[str, Any]) -> None:
     """The scores with their intervals and the confusion matrix as text."""
     from core import formats
+    from core.slices import BY_NAME
     from tui.cli.printing import print_table
 
     reviews = ngettext("{split}: {n} review", "{split}: {n} reviews", document["n"])
@@ -91,6 +92,20 @@ def print_report(document: dict[str, Any]) -> None:
     print_table(
         [(_("true \\ predicted"), "left"), (_("negative"), "right"), (_("positive"), "right")],
         [(_("negative"), f"{tn:,}", f"{fp:,}"), (_("positive"), f"{fn:,}", f"{tp:,}")],
+    )
+    print(_("calibration error (ECE) {value}").format(value=formats.number(document["calibration"]["ece"])))
+    print_table(
+        [(_("slice"), "left"), (_("accuracy"), "right"), (_("rest"), "right"), ("p", "right"), (_("reviews"), "right")],
+        [
+            (
+                BY_NAME[part["name"]].shown,
+                formats.number(part["accuracy"]),
+                formats.number(part["rest"]),
+                f"{part['p']:.3f}",
+                formats.count(part["n"]),
+            )
+            for part in document["slices"]
+        ],
     )
 
 

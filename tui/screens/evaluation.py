@@ -29,6 +29,7 @@ from tui.keymap import key
 from tui.scored import SCORES, Scored, about_decision, about_split, after_review, markdown, score
 from tui.screens import evaluation_threshold
 from tui.screens.base import RunScreen
+from tui.screens.evaluation_closer import CloserActions, LookedCloser, look_closer
 from tui.screens.evaluation_threshold import ThresholdActions
 from tui.screens.patterns_door import PATTERNS_KEY
 from tui.widgets.confusion import Confusion
@@ -62,7 +63,7 @@ class Evaluated(Message):
         self.document = document
 
 
-class EvaluationScreen(ThresholdActions, RunScreen):
+class EvaluationScreen(CloserActions, ThresholdActions, RunScreen):
     """Scores of one run, a split at a time."""
 
     NAME = "evaluation"
@@ -70,7 +71,10 @@ class EvaluationScreen(ThresholdActions, RunScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         key("r", "review", N_("Review errors"), N_("All mispredicted reviews of this split"), show=True),
         key("d", "next_split", N_("Split"), N_("Next split: test, dev"), show=True),
-        key("v", "evaluate", N_("Evaluate"), N_("Predict and score this split now"), show=True),
+        *CloserActions.BINDINGS,
+        # Six keys at most at the bottom: with scores in view it is one for the list of all keys.
+        key("v", "evaluate_first", N_("Evaluate"), N_("Predict and score the test split now"), show=True),
+        key("v", "evaluate", N_("Evaluate"), N_("Predict and score this split now")),
         *ThresholdActions.BINDINGS,
         key("y", "copy", N_("Copy"), N_("Copy the table as Markdown")),
         PATTERNS_KEY,
@@ -95,6 +99,7 @@ class EvaluationScreen(ThresholdActions, RunScreen):
                 yield Confusion(id="confusion")
                 yield Static("", id="note", markup=False)
         yield Static("", id="after-review", markup=False)
+        yield from self.compose_closer()
         yield Static("", id="empty", classes="empty", markup=False)
         yield PromptLine(id="prompt-line")
 
@@ -103,6 +108,7 @@ class EvaluationScreen(ThresholdActions, RunScreen):
         super().on_mount()
         self.set_top(self.run_title, _("Evaluation"))
         self._show_empty(_("reading the predictions …"))
+        self.show_pane()
         self._load(None)
         self.set_interval(2.0, self._look_again)
         self.set_timer(READY_REVIEW, self._import_review)
@@ -138,8 +144,13 @@ class EvaluationScreen(ThresholdActions, RunScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What needs scores is offered when there are some."""
-        if action in ("review", "next_split", "copy", *evaluation_threshold.ACTIONS):
+        if action in ("review", "next_split", "copy", "evaluate", *evaluation_threshold.ACTIONS):
             return self._scored is not None
+        if action == "evaluate_first":
+            return self._scored is None
+        closer = self.check_closer(action)
+        if closer is not None:
+            return closer
         return super().check_action(action, parameters)
 
     def _load(self, split: str | None) -> None:
@@ -147,19 +158,24 @@ class EvaluationScreen(ThresholdActions, RunScreen):
 
         # Before it is read: what is written meanwhile is another file than this.
         self._stamps = stamps(self.run_dir)
-        self._read(split)
+        self._reading += 1
+        self._read(split, self._reading)
 
     @work(thread=True, exclusive=True, group="scores")
-    def _read(self, split: str | None) -> None:
+    def _read(self, split: str | None, reading: int) -> None:
         try:
-            splits, scored = score(self.run_dir, split, self.nsmc.decisions.of(self.run_dir))
+            splits, scored, predictions = score(self.run_dir, split, self.nsmc.decisions.of(self.run_dir))
         except NsmcTuiError as error:
             self.post_message(Loaded([], None, error))
-        else:
-            self.post_message(Loaded(splits, scored))
+            return
+        self.post_message(Loaded(splits, scored))
+        if predictions is not None:
+            self.post_message(LookedCloser(reading, look_closer(predictions)))
 
     @on(Loaded)
     def _take(self, event: Loaded) -> None:
+        if self._scored is None or event.scored is None or event.scored.split != self._scored.split:
+            self.forget_closer()
         self._splits, self._scored = event.splits, event.scored
         decision = self.nsmc.decisions.of(self.run_dir)
         if self._scored is not None and self._scored.decision != decision:
@@ -181,17 +197,14 @@ class EvaluationScreen(ThresholdActions, RunScreen):
 
     def _show_empty(self, text: str) -> None:
         self.query_one("#confusion", Confusion).matrix = None
-        self.query_one("#body").display = False
+        self.add_class("-empty")
         self.query_one("#line", Static).update("")
         self.query_one("#decision").display = False
         self.query_one("#after-review", Static).update("")
-        box = self.query_one("#empty", Static)
-        box.display = True
-        box.update("\n".join(visible(line) for line in text.split("\n")))
+        self.query_one("#empty", Static).update("\n".join(visible(line) for line in text.split("\n")))
 
     def _show(self, scored: Scored) -> None:
-        self.query_one("#empty").display = False
-        self.query_one("#body").display = True
+        self.remove_class("-empty")
         reviews = ngettext("{split} · {n} review", "{split} · {n} reviews", scored.n)
         line = reviews.format(split=scored.split, n=formats.count(scored.n))
         if about := about_split(scored.split):
@@ -207,14 +220,13 @@ class EvaluationScreen(ThresholdActions, RunScreen):
         (_tn, fp), (fn, _tp) = scored.confusion
         self.query_one("#note", Static).update(
             _("FP {fp}: 부정 taken for 긍정").format(fp=f"{fp:,}")
-            + "\n"
+            + " · "
             + _("FN {fn}: 긍정 taken for 부정").format(fn=f"{fn:,}")
-            + "\n\n"
-            + _("enter: these reviews")
         )
         self.query_one("#after-review", Static).update(after_review(scored.review))
+        self.show_closer()
         if self.focused is None:
-            confusion.focus()
+            self.call_after_refresh(self.focus_pane)
 
     def show_decision(self, decision: Decision) -> None:
         """Show the scores at another threshold, and keep it."""
@@ -289,6 +301,10 @@ class EvaluationScreen(ThresholdActions, RunScreen):
             return
         self.app.copy_to_clipboard(markdown(scored))
         self.nsmc.say(_("The table is in the clipboard as Markdown."))
+
+    def action_evaluate_first(self) -> None:
+        """Evaluate test: there are no predictions yet."""
+        self.action_evaluate()
 
     def action_evaluate(self) -> None:
         """Evaluate the split in view in a process of its own; test while there is none."""
