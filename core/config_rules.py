@@ -15,15 +15,65 @@ from core.i18n import gettext as _
 # Optimizers of transformers that choose their own parameter groups (`Trainer.get_optimizer_cls_and_kwargs`).
 OWN_GROUPS = ("galore", "apollo", "lomo", "adalomo", "muon", "dion")
 DEFAULT_STEPS = 500.0
+# The task is ours: two classes, negative and positive, and their logits.
+OWN_SETTINGS = ("num_labels", "id2label", "label2id", "problem_type", "output_attentions", "output_hidden_states")
+# Schedules that cannot do without one of these in `lr_scheduler_kwargs` (transformers/optimization.py).
+SCHEDULE_NEEDS = {
+    "cosine_with_min_lr": ("min_lr", "min_lr_rate"),
+    "cosine_warmup_with_min_lr": ("min_lr", "min_lr_rate"),
+    "warmup_stable_decay": ("num_decay_steps",),
+}
 
 
 def check(config: RunConfig, file: str = "") -> None:
     """Refuse combinations in which a setting would have no effect, or fail late. Raises ConfigError."""
-    for rule in (_precision, _intervals, _best, _scheduler, _workers, _batches, _stopping, _layers, _processes):
+    rules = (
+        *(_labels, _architecture, _precision, _intervals, _best, _scheduler, _workers, _batches, _weights, _stopping),
+        *(_layers, _processes),
+    )
+    for rule in rules:
         found = rule(config)
         if found is not None:
             found.file = file
             raise found
+
+
+def _labels(config: RunConfig) -> ConfigError | None:
+    data = config.data
+    if data.negative_label.strip() == data.positive_label.strip():
+        return refusal(
+            "positive_label",
+            data.positive_label,
+            _("data.negative_label is the same"),
+            _("Give the two values that stand in the label column."),
+            section="data",
+        )
+    return None
+
+
+def _architecture(config: RunConfig) -> ConfigError | None:
+    for key, value in config.model.config.items():
+        if key in OWN_SETTINGS:
+            return refusal(
+                f"config.{key}",
+                value,
+                _("a model here has two classes and gives their logits"),
+                _("The classes are negative and positive; data.negative_label and data.positive_label map yours."),
+                section="model",
+            )
+    return None
+
+
+def _weights(config: RunConfig) -> ConfigError | None:
+    weights = config.train.class_weights
+    if weights not in ("none", "balanced") and not any(float(weight) for weight in weights.split(",")):
+        return refusal(
+            "class_weights",
+            weights,
+            _("every train review would weigh nothing"),
+            _("Give two numbers of which at least one is above zero, such as 1, 2.5."),
+        )
+    return None
 
 
 def _precision(config: RunConfig) -> ConfigError | None:
@@ -96,6 +146,17 @@ def _scheduler(config: RunConfig) -> ConfigError | None:
             train.lr_scheduler_type,
             _("it goes by evaluations, and there are none"),
             _('Set train.eval_strategy to "epoch" or "steps".'),
+        )
+    needed = SCHEDULE_NEEDS.get(train.lr_scheduler_type, ())
+    given = train.extra.get("lr_scheduler_kwargs") or {}
+    if needed and isinstance(given, dict) and not any(name in given for name in needed):
+        return refusal(
+            "lr_scheduler_type",
+            train.lr_scheduler_type,
+            _("it needs {names} in lr_scheduler_kwargs").format(names=" / ".join(needed)),
+            _("For example: --set train.lr_scheduler_kwargs.{name}={value}").format(
+                name=needed[-1], value=0.1 if needed[-1] == "min_lr_rate" else 100
+            ),
         )
     return None
 

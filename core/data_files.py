@@ -202,7 +202,7 @@ def _column_hint(report: FileReport, names: Sequence[str], missing: dict[str, st
             hints.append(_('did you mean data.{key} = "{name}"?').format(key=key, name=visible(found)))
         else:
             hints.append(_("set data.{key} to one of the file's columns").format(key=key))
-    return " ".join(hints)
+    return "; ".join(hints)
 
 
 def _tsv_rows(report: FileReport, lines: list[str], data: DataConfig) -> Iterator[RawRow]:

@@ -65,11 +65,12 @@ def absolute(config: RunConfig) -> RunConfig:
 def create_run(config: RunConfig, runs: Path) -> Path:
     """Make the run's directory with `config.toml` and a `queued` status; nothing is started yet.
 
-    Raises RunError when the directory cannot be made, ConfigError for a reporter that is not installed.
+    Raises RunError when the directory cannot be made, ConfigError for a setting whose package is not installed.
     """
-    from core import config_file, reporting
+    from core import config_file, needed_packages, reporting
 
     reporting.check(config)
+    needed_packages.check(config)
     resolved = absolute(config)
     name = resolved.launch.name or default_name(resolved)
     path = create_run_dir(runs, name)

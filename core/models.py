@@ -21,8 +21,20 @@ if TYPE_CHECKING:
 
 LABELS = {0: "negative", 1: "positive"}
 HUB_TIMEOUT = 5.0
-# The task is ours: two classes with these names.
-OWN_SETTINGS = ("num_labels", "id2label", "label2id", "problem_type", "output_attentions", "output_hidden_states")
+# Models that number positions from their padding token on; RoBERTa's other descendants have its name in theirs.
+SHIFTED_POSITIONS = (
+    "camembert",
+    "data2vec-text",
+    "esm",
+    "ibert",
+    "lilt",
+    "longformer",
+    "luke",
+    "markuplm",
+    "mpnet",
+    "roberta",
+    "xmod",
+)
 
 
 @dataclass(frozen=True)
@@ -42,7 +54,6 @@ def preset_config(name: str, tokenizer: PreTrainedTokenizerBase, overrides: dict
     """The `BertConfig` of preset `name` for `tokenizer`. Raises ModelError for an override that BERT has not."""
     from transformers import AutoConfig
 
-    _refuse_own(overrides)
     preset = PRESETS[name]
     config = AutoConfig.for_model(
         "bert",
@@ -64,15 +75,6 @@ def preset_config(name: str, tokenizer: PreTrainedTokenizerBase, overrides: dict
 
 def _labels() -> dict[str, Any]:
     return {"id2label": dict(LABELS), "label2id": {name: number for number, name in LABELS.items()}}
-
-
-def _refuse_own(overrides: dict[str, Any]) -> None:
-    for key in overrides:
-        if key in OWN_SETTINGS:
-            raise ModelError(
-                _("model.config.{key} cannot be set").format(key=key),
-                _("The classes are negative and positive; data.negative_label and data.positive_label map yours."),
-            )
 
 
 def _unknown_override(key: str, model: str, config: PretrainedConfig) -> ModelError:
@@ -138,9 +140,16 @@ def load_tokenizer(model: ModelConfig) -> PreTrainedTokenizerBase:
 
     name = str(model.name)
     _check_directory(name)
-    tokenizer = _loading(
-        name, _("tokenizer"), lambda: AutoTokenizer.from_pretrained(name, revision=model.revision, **_local(name))
-    )
+    try:
+        tokenizer = _loading(
+            name, _("tokenizer"), lambda: AutoTokenizer.from_pretrained(name, revision=model.revision, **_local(name))
+        )
+    except ModelError as error:
+        if _has_no_tokenizer(name):
+            raise _without_tokenizer(name) from error
+        raise
+    if _is_blank(tokenizer):
+        raise _without_tokenizer(name)
     if tokenizer.pad_token_id is None:
         raise ModelError(
             _("the tokenizer of {name} has no padding token").format(name=name),
@@ -149,12 +158,41 @@ def load_tokenizer(model: ModelConfig) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
+def _has_no_tokenizer(name: str) -> bool:
+    """Whether `name` is a directory in which nothing is named as the files of a tokenizer are."""
+    path = Path(name).expanduser()
+    known = ("*token*", "*vocab*", "merges.txt", "*.model", "*spiece*", "*spm*", "*bpe*")
+    return path.is_dir() and not any(found for pattern in known for found in path.glob(pattern))
+
+
+def _is_blank(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether `tokenizer` knows no piece of text.
+
+    transformers makes one with nothing but special tokens where it finds no files, and says nothing.
+    """
+    if not tokenizer.vocab_files_names or getattr(tokenizer, "backend_tokenizer", None) is None:
+        # Tokenizers of bytes and characters have no files.
+        return False
+    added = {str(token) for token in tokenizer.added_tokens_decoder.values()} | set(tokenizer.all_special_tokens)
+    # Unigram begins with its mark of a space.
+    return all(not piece.strip("▁") for piece in tokenizer.get_vocab().keys() - added)
+
+
+def _without_tokenizer(name: str) -> ModelError:
+    return ModelError(
+        _("{name} has no tokenizer").format(name=name),
+        _(
+            "Copy tokenizer.json and tokenizer_config.json (or the vocabulary) of the model that it was trained from "
+            "beside its config.json."
+        ),
+    )
+
+
 def load_config(model: ModelConfig) -> PretrainedConfig:
     """The config of a named model with the run's overrides and two labels. Raises ModelError or OfflineError."""
     from transformers import AutoConfig
 
     name = str(model.name)
-    _refuse_own(model.config)
     _check_directory(name)
     config, unused = _loading(
         name,
@@ -245,17 +283,37 @@ def build_model(model: ModelConfig, config: PretrainedConfig) -> tuple[torch.nn.
     # A mismatched one comes with both sizes.
     mismatched = [key if isinstance(key, str) else str(key[0]) for key in info.get("mismatched_keys", ())]
     missing = [*info.get("missing_keys", ()), *mismatched]
+    if missing and len(made_up_encoder(built, missing)) == len(_encoder_weights(built)):
+        raise ModelError(
+            _("the weights of {name} are not those of a {kind} model: none of its encoder is there").format(
+                name=name, kind=config.model_type
+            ),
+            _("Give a directory whose config.json and weights belong together, or set model.from_config = true."),
+        )
     return built, missing
+
+
+def _encoder_weights(model: Any) -> list[str]:
+    """The names of a classifier's weights below its head. A pooler counts as head: many checkpoints have none."""
+    prefix = f"{model.base_model_prefix}."
+    return [name for name, _weight in model.named_parameters() if name.startswith(prefix) and "pooler" not in name]
+
+
+def made_up_encoder(model: Any, fresh: list[str]) -> list[str]:
+    """Those of the weights `fresh`, which were not in a checkpoint, that are the encoder's."""
+    return sorted(set(_encoder_weights(model)) & set(fresh))
 
 
 def window(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig, max_length: int) -> int:
     """The longest input in tokens that tokenizer and model take, at most `max_length`.
 
-    RoBERTa-like models number positions from `pad_token_id` + 1, which costs two of their position embeddings.
+    RoBERTa-like models number positions from `pad_token_id` + 1, which costs them as many position embeddings.
     """
     limit = min(max_length, int(tokenizer.model_max_length))
     positions = getattr(config, "max_position_embeddings", None)
     if isinstance(positions, int) and positions > 0:
-        shifted = any(mark in config.model_type for mark in ("roberta", "camembert", "longformer", "xlm-r"))
-        limit = min(limit, positions - 2 if shifted else positions)
+        # MPNet's padding position is 1 whatever its padding token.
+        padding = 1 if config.model_type == "mpnet" else getattr(config, "pad_token_id", None)
+        shifted = any(mark in config.model_type for mark in SHIFTED_POSITIONS)
+        limit = min(limit, positions - (1 if padding is None else padding) - 1 if shifted else positions)
     return limit

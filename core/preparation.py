@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from core import preset_tokenizer
 from core.config import RunConfig
+from core.errors import DataError, ModelError
 from core.i18n import gettext as _
 from core.ranks import SOLO, Ranks
 
@@ -114,6 +115,11 @@ class Preparation:
 
         config = self.config
         self._tell_of_data(splits)
+        if len(splits.dev) == 0 and "dev" in wanted and config.train.eval_strategy != "no":
+            raise DataError(
+                _("of {count} train reviews none is left for the dev split").format(count=len(splits.train)),
+                _("Raise data.dev_size, or set it to 0: then nothing is scored while training."),
+            )
         if config.model.preset is not None:
             self.progress("tokenizing", 0, 0)
             self._wait_for_tokenizer()
@@ -123,6 +129,9 @@ class Preparation:
             self.progress("loading", 0, 0)
             architecture = models.load_config(config.model)
             tokenizer = models.load_tokenizer(config.model)
+            if getattr(architecture, "pad_token_id", None) is None:
+                # Models that classify by a review's last token look for it before the padding.
+                architecture.pad_token_id = tokenizer.pad_token_id
         max_length = models.window(tokenizer, architecture, config.data.max_length)
         if max_length < config.data.max_length:
             self.alert(
@@ -140,6 +149,7 @@ class Preparation:
             )
             for name in wanted
         }
+        self._check_ids(tokens, architecture)
         unknown = 0.0
         if "train" in tokens:
             unknown = unknown_share(tokens["train"], tokenizer)
@@ -155,6 +165,20 @@ class Preparation:
             for line in report.warnings():
                 self.alert("warning" if line in left_out else "info", "data", line)
 
+    def _check_ids(self, tokens: dict[str, Dataset], architecture: PretrainedConfig) -> None:
+        """Refuse tokens without an embedding: on a GPU they end the process with an error that names no cause."""
+        from core.training_data import largest_id
+
+        size = getattr(architecture, "vocab_size", None)
+        largest = max((largest_id(split) for split in tokens.values()), default=-1)
+        if isinstance(size, int) and largest >= size:
+            raise ModelError(
+                _("the tokenizer gives token {number}, but {name} has only {size} embeddings").format(
+                    number=largest, name=self.config.model.name, size=size
+                ),
+                _("Tokenizer and model do not belong together: take both from the same model."),
+            )
+
     def _build(self, architecture: PretrainedConfig) -> tuple[torch.nn.Module, list[str]]:
         import transformers
 
@@ -163,4 +187,15 @@ class Preparation:
         self.progress("building", 0, 0)
         # Whatever ran before, the weights depend on the seed alone.
         transformers.set_seed(self.config.train.seed)
-        return models.build_model(self.config.model, architecture)
+        model, fresh = models.build_model(self.config.model, architecture)
+        made_up = models.made_up_encoder(model, fresh)
+        if made_up:
+            self.alert(
+                "warning",
+                "weights",
+                _("{name} lacks {count} weights of the encoder, which start from random numbers: {names}").format(
+                    name=self.config.model.name, count=len(made_up), names=", ".join(made_up[:3])
+                ),
+                _("Training has to learn them from nothing: expect less of the model than its name promises."),
+            )
+        return model, fresh

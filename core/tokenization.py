@@ -169,8 +169,9 @@ def window(tokenizer: Any, model: Any, requested: int | None = None) -> int | No
     positions = getattr(config, "max_position_embeddings", None)
     for name, module in model.named_modules():
         padding = getattr(module, "padding_idx", None)
-        if name.endswith("position_embeddings") and isinstance(padding, int) and hasattr(module, "num_embeddings"):
-            positions = module.num_embeddings - padding - 1
+        weight = getattr(module, "weight", None)
+        if name.endswith("position_embeddings") and isinstance(padding, int) and weight is not None:
+            positions = len(weight) - padding - 1
     limits.append(positions)
     # XLNet and Funnel say "no limit" with -1 or a huge number.
     usable = [int(limit) for limit in limits if limit is not None and 0 < limit < 1_000_000]

@@ -9,7 +9,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core.errors import DataError
 from core.i18n import gettext as _
@@ -23,14 +23,57 @@ if TYPE_CHECKING:
 # Raised when what is stored for a review changes, so that no older cache is taken for the new form.
 FORMAT = 1
 BATCH = 2000
+# Reviews for which the short way to ids is compared with the tokenizer's own.
+COMPARED = 200
 
 Progress = Callable[[int, int], None]
 
 
 def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
-    """A hash of everything that decides which ids a text gets."""
-    state = tokenizer.backend_tokenizer.to_str() if hasattr(tokenizer, "backend_tokenizer") else repr(tokenizer)
+    """A hash of everything that decides which ids a text gets, whatever the tokenizer was asked before."""
+    state = repr(tokenizer)
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is not None:
+        # What the last call wanted; each call says it anew.
+        backend.no_truncation()
+        backend.no_padding()
+        sides = (tokenizer.truncation_side, getattr(tokenizer, "split_special_tokens", False))
+        state = f"{backend.to_str()}:{sides}"
     return hashlib.sha256(state.encode()).hexdigest()[:16]
+
+
+def ids_of(tokenizer: PreTrainedTokenizerBase, max_length: int, texts: list[str]) -> Callable[[list[str]], list[Any]]:
+    """What turns reviews into their ids (special tokens included, cut at `max_length`), as `tokenizer` would.
+
+    A third of a tokenizer's time goes into offsets and masks that nobody reads here: where it hands over to its
+    backend without doing anything of its own, the backend is asked itself, after both gave the same for `texts`.
+    """
+    from transformers import PreTrainedTokenizerFast
+
+    def plain(documents: list[str]) -> list[Any]:
+        return list(
+            tokenizer(
+                documents,
+                truncation=True,
+                max_length=max_length,
+                return_attention_mask=False,
+                return_token_type_ids=False,
+            )["input_ids"]
+        )
+
+    kind = type(tokenizer)
+    ways = ("__call__", "_encode_plus", "set_truncation_and_padding")
+    inherited = all(getattr(kind, name, None) is getattr(PreTrainedTokenizerFast, name) for name in ways)
+    # The call leaves the backend set to `max_length`.
+    expected = plain(texts)
+    if not inherited:
+        return plain
+    backend: Any = tokenizer.backend_tokenizer
+
+    def quick(documents: list[str]) -> list[Any]:
+        return [encoding.ids for encoding in backend.encode_batch_fast(documents)]
+
+    return quick if quick(texts) == expected else plain
 
 
 def tokenize(
@@ -58,15 +101,10 @@ def tokenize(
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with temporary.open("wb") as file, pa.ipc.new_stream(file, schema) as writer:
+                encode = ids_of(tokenizer, max_length, list(dataset[:COMPARED]["document"])) if total else list
                 for start in range(0, total, BATCH):
                     rows = dataset[start : start + BATCH]
-                    ids = tokenizer(
-                        list(rows["document"]),
-                        truncation=True,
-                        max_length=max_length,
-                        return_attention_mask=False,
-                        return_token_type_ids=False,
-                    )["input_ids"]
+                    ids = encode(list(rows["document"]))
                     columns = [ids, [len(row) for row in ids], list(rows["label"])]
                     writer.write_batch(
                         pa.record_batch(
@@ -93,6 +131,14 @@ def tokenize(
 
 def _discard(path: Path) -> None:
     path.unlink(missing_ok=True)
+
+
+def largest_id(tokens: Dataset) -> int:
+    """The largest token id in `tokens`, -1 when there is none. Read as Arrow: no Python lists."""
+    import pyarrow.compute as pc
+
+    found = (pc.max(pc.list_flatten(chunk)).as_py() for chunk in tokens.data.column("input_ids").chunks)
+    return max((int(number) for number in found if number is not None), default=-1)
 
 
 def lengths(tokens: Dataset) -> np.ndarray:

@@ -353,7 +353,7 @@ def test_parquet_shards_continue_each_other_and_bad_rows_are_numbered(tmp_path: 
     parsed = parse("x", "parquet", contents, DataConfig())
     assert parsed.ids == [str(i) for i in range(41)]
     assert bad(parsed) == {"bad_label": (1, [42])}
-    assert "rows 42" in parsed.report.describe_bad()[0]
+    assert "(row 42)" in parsed.report.describe_bad()[0]
 
 
 def test_class_label_names(tmp_path: Path) -> None:

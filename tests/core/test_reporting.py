@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from core import config_file, reporting
+from core import config_file, needed_packages, reporting
 from core.config import RunConfig
 from core.errors import ConfigError
 from core.launch import create_run
@@ -118,3 +118,27 @@ def test_tensorboard_reads_what_a_run_wrote(home: Path, tmp_path: Path) -> None:
 def test_refusals_name_the_reporter() -> None:
     with pytest.raises(ConfigError, match="tensorbord"):
         config_of("tensorbord")
+
+
+@pytest.mark.parametrize(
+    ("values", "key", "package"),
+    [
+        ({"optim": "paged_adamw_8bit"}, "train.optim", "bitsandbytes"),
+        ({"optim": "schedule_free_adamw"}, "train.optim", "schedulefree"),
+        ({"use_liger_kernel": True}, "train.use_liger_kernel", "liger-kernel"),
+        ({"optim": "adamw_torch", "use_liger_kernel": False}, "", ""),
+    ],
+)
+def test_what_a_setting_needs_is_looked_for_before_a_run_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, values: dict[str, object], key: str, package: str
+) -> None:
+    """As on a machine that has none of these packages."""
+    monkeypatch.setattr(needed_packages.importlib.util, "find_spec", lambda name: None)
+    config = config_file.validate({"model": {"preset": "tiny"}, "train": values})
+    if not key:
+        needed_packages.check(config)
+        return
+    with pytest.raises(ConfigError) as caught:
+        needed_packages.check(config)
+    assert (caught.value.key, caught.value.hint) == (key, f"pip install {package}")
+    assert list(tmp_path.iterdir()) == []

@@ -177,7 +177,7 @@ class _Config:
 
 class _Positions:
     padding_idx: int | None
-    num_embeddings = 514
+    weight = range(514)
 
     def __init__(self, padding_idx: int | None) -> None:
         self.padding_idx = padding_idx

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,11 +14,12 @@ from datasets import Dataset
 from core import config_file, models, preset_tokenizer
 from core.batches import NO_REVIEW, BatchPlan, TokenTable, by_length
 from core.config import ModelConfig
-from core.errors import ConfigError, ModelError, OfflineError
+from core.errors import ConfigError
 from core.predicting import predict
 from core.trainer import ReviewTrainer
 from core.training import build_arguments, build_trainer, predict_logits
-from core.training_data import lengths, tokenize
+from core.training_data import ids_of, lengths, tokenize, tokenizer_fingerprint
+from tests.core import tiny_models
 
 TEXTS = [f"영화 {'정말 ' * (number % 9)}재밌다 {number}" for number in range(97)]
 
@@ -72,6 +74,37 @@ def test_tokens_are_cached_by_content(tokens: Dataset, tokenizer: object, review
     assert again["input_ids"][:] == tokens["input_ids"][:]
     assert calls == [(97, 97)]
     assert max(lengths(tokenize(reviews, tokenizer, 6, "test-tokens"))) == 6
+
+
+@pytest.mark.parametrize("kind", [*tiny_models.TOKENIZERS, "bytes"])
+def test_the_short_way_to_ids_gives_the_tokenizers_own(kind: str) -> None:
+    from transformers import ByT5Tokenizer
+
+    tokenizer = ByT5Tokenizer() if kind == "bytes" else tiny_models.TOKENIZERS[kind]()
+    texts = [text.encode("utf-8", "replace").decode() for text in tiny_models.NASTY]
+    for side in ("right", "left"):
+        tokenizer.truncation_side = side
+        encode = ids_of(tokenizer, 9, tiny_models.SENTENCES)
+        assert (encode.__name__ == "plain") is (kind == "bytes")
+        assert encode(texts) == tokenizer(texts, truncation=True, max_length=9)["input_ids"]
+
+
+def test_a_tokenizer_of_ones_own_is_asked_itself(tokenizer: Any) -> None:
+    class Shouting(type(tokenizer)):
+        def __call__(self, text: Any, *args: Any, **kwargs: Any) -> Any:
+            return super().__call__([f"{each}!" for each in text], *args, **kwargs)
+
+    own = Shouting(tokenizer_object=tokenizer.backend_tokenizer, pad_token="[PAD]")
+    assert ids_of(own, 12, ["재밌다"])(["정말"]) == own(["정말"], truncation=True, max_length=12)["input_ids"]
+
+
+def test_tokens_are_named_by_what_decides_them_alone(tokenizer: Any) -> None:
+    before = tokenizer_fingerprint(tokenizer)
+    tokenizer(["정말"], truncation=True, max_length=3, padding="max_length")
+    assert tokenizer_fingerprint(tokenizer) == before
+    tokenizer.truncation_side = "left"
+    assert tokenizer_fingerprint(tokenizer) != before
+    tokenizer.truncation_side = "right"
 
 
 def table(rows: list[list[int]], side: str = "right") -> TokenTable:
@@ -362,34 +395,3 @@ def test_saved_tokenizer_loads_unchanged(tmp_path: Path, tokenizer: object) -> N
     again = AutoTokenizer.from_pretrained(tmp_path)
     nasty = ["정말 재밌다 ㅋㅋ", "ABC abc", "e\u0301", "재밌다", "재\u1106\u1175\u11bb다"]
     assert again(nasty)["input_ids"] == tokenizer(nasty)["input_ids"]
-
-
-def test_models_that_are_not_there_say_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(OfflineError) as caught:
-        models.load_config(ModelConfig(name="klue/roberta-base"))
-    assert "hf download klue/roberta-base" in caught.value.hint
-    with pytest.raises(ModelError, match="no such directory"):
-        models.load_tokenizer(ModelConfig(name="./nowhere"))
-    with pytest.raises(ModelError, match=r"no config\.json"):
-        models.load_config(ModelConfig(name=str(tmp_path)))
-
-
-def test_config_overrides_of_a_model_directory(tmp_path: Path, tokenizer: object) -> None:
-    small_model(tokenizer).save_pretrained(tmp_path)
-    config = models.load_config(ModelConfig(name=str(tmp_path), config={"hidden_dropout_prob": 0.2}))
-    assert config.hidden_dropout_prob == 0.2
-    assert config.num_labels == 2
-    with pytest.raises(ModelError) as caught:
-        models.load_config(ModelConfig(name=str(tmp_path), config={"hidden_dropout": 0.2}))
-    assert "hidden_dropout_prob" in caught.value.hint
-
-
-def test_window_knows_robertas_positions() -> None:
-    from transformers import BertConfig, XLMRobertaConfig
-
-    class Tokenizer:
-        model_max_length = 10**30
-
-    assert models.window(Tokenizer(), XLMRobertaConfig(max_position_embeddings=514), 1000) == 512
-    assert models.window(Tokenizer(), BertConfig(max_position_embeddings=512), 1000) == 512
-    assert models.window(Tokenizer(), BertConfig(), 64) == 64

@@ -245,7 +245,7 @@ def test_nan_loss_fails_with_reason_and_hint(tmp_path: Path) -> None:
     [
         ({"model": {"name": "no/such-model"}}, "offline"),
         ({"model": {"name": "/no/such/dir"}}, "model"),
-        ({"model": {"preset": "tiny", "config": {"num_labels": 3}}}, "model"),
+        ({"model": {"preset": "tiny", "config": {"num_lables": 3}}}, "model"),
         ({"model": {"preset": "tiny"}, "train": {"fp16": True}}, "config"),
         ({"data": {"source": "/no/such/data"}, "model": {"preset": "tiny"}}, "data"),
         ({"data": {"source": "hub"}, "model": {"preset": "tiny"}}, "offline"),
