@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from core.i18n import gettext as _
 from core.i18n import ngettext
 from core.launch import start_worker
 from core.paths import write_atomically
-from core.runs import CONFIG_FILE, load_run, read_status, write_status
+from core.runs import CONFIG_FILE, Run, load_run, read_status, write_status
 
 # What may change in the middle of a run: how long it goes on, what is written and scored, and how it is run.
 # Everything else decides what the next step learns, and belongs to a run of its own.
@@ -104,18 +105,39 @@ def _at_end(config: RunConfig, step: int, max_steps: int, before: RunConfig) -> 
     return max_steps > 0 and step >= max_steps and not longer
 
 
-def prepare(run_dir: Path, sets: list[tuple[list[str], Any]], step: int | None = None) -> int:
+def _check_over(run: Run, lost: bool) -> None:
+    """Raise ResumeError for a run that is alive; `lost`: wait whether one of another machine is, and take it as gone.
+
+    From here nobody can look for a process there: that nothing was written for a while is all that can be seen.
+    """
+    alive = run
+    while lost and alive.live and not alive.silent and alive.host != socket.gethostname():
+        time.sleep(1)
+        alive = load_run(run.path)
+        if alive.updated != run.updated:
+            break
+    if not alive.live or (lost and alive.silent):
+        return
+    hint = _("`nsmc-tui watch {run}` follows it; `nsmc-tui control {run} continue` ends a pause.").format(run=run.id)
+    if alive.silent:
+        hint = _(
+            "It ran on {host} and has written nothing for a while. Once that machine or its job is gone: "
+            "`nsmc-tui resume {run} --lost`."
+        ).format(host=run.host, run=run.id)
+    raise ResumeError(
+        _("{run} is {state}: it cannot be resumed").format(run=run.id, state=formats.state(run.state)), hint
+    )
+
+
+def prepare(run_dir: Path, sets: list[tuple[list[str], Any]], step: int | None = None, *, lost: bool = False) -> int:
     """Check a run, its checkpoint and the changes, and write its config; the step it goes on from.
 
+    `lost` takes a run as over whose machine is gone; it waits up to a minute to see that nothing is written there.
     Raises ResumeError when the run is alive, has reached its end, or lacks state to go on from; ConfigError for
     changes that cannot be made.
     """
     run = load_run(run_dir)
-    if run.live:
-        raise ResumeError(
-            _("{run} is {state}: it cannot be resumed").format(run=run.id, state=formats.state(run.state)),
-            _("`nsmc-tui watch {run}` follows it; `nsmc-tui control {run} continue` ends a pause.").format(run=run.id),
-        )
+    _check_over(run, lost)
     before = config_file.load(run_dir / CONFIG_FILE)
     after = changed_config(before, sets)
     chosen = checkpoints.choose(run_dir, step)
@@ -138,9 +160,9 @@ def prepare(run_dir: Path, sets: list[tuple[list[str], Any]], step: int | None =
     return start
 
 
-def resume(run_dir: Path, sets: list[tuple[list[str], Any]], step: int | None = None) -> int:
+def resume(run_dir: Path, sets: list[tuple[list[str], Any]], step: int | None = None, *, lost: bool = False) -> int:
     """Start a worker that goes on with the run; the step it goes on from. Raises as `prepare` does, or RunError."""
-    start = prepare(run_dir, sets, step)
+    start = prepare(run_dir, sets, step, lost=lost)
     status = read_status(run_dir)
     status.update(
         state="queued", pid=None, pid_start=None, phase="", eta=None, error="", hint="", step=start, updated=time.time()

@@ -4,6 +4,7 @@
 #   sbatch docs/slurm.sh CONFIG.toml [further options of `nsmc-tui train`]
 #   RUN=<id> sbatch docs/slurm.sh                     goes on with a run from its last whole checkpoint
 #
+# A job that Slurm requeues (a node that failed, preemption) goes on with the run that it began.
 # Adapt the numbers. One process a GPU: SLURM_GPUS_ON_NODE counts them, PROCESSES overrides it.
 #SBATCH --job-name=nsmc
 #SBATCH --nodes=2
@@ -23,6 +24,9 @@ set -euo pipefail
 runs=${NSMC_TUI_RUNS:-$PWD/runs}
 nodes=${SLURM_NNODES:-1}
 processes=${PROCESSES:-${SLURM_GPUS_ON_NODE:-1}}
+# Which run this job began, for the case that it is requeued.
+record=slurm-${SLURM_JOB_ID:-0}.run
+if [[ -z ${RUN:-} && ${SLURM_RESTART_COUNT:-0} -gt 0 && -s $record ]]; then RUN=$(< "$record"); fi
 settings=()
 if ((nodes > 1)); then
     # Any free port of this node, the first one; the job's number keeps jobs apart.
@@ -31,11 +35,13 @@ fi
 
 # This node is the head: its supervisor starts here and lives in the batch step, as long as this script does.
 if [[ -n ${RUN:-} ]]; then
-    run=$(nsmc-tui --runs "$runs" resume "$RUN" "${settings[@]}" --detach)
+    # Where it ran before may be gone without a word; whoever is still writing there is noticed.
+    run=$(nsmc-tui --runs "$runs" resume "$RUN" ${settings[@]+"${settings[@]}"} --lost --detach)
 else
     settings+=(--set "launch.nodes=$nodes" --set "launch.processes=$processes")
     run=$(nsmc-tui --runs "$runs" train "$@" "${settings[@]}" --detach)
 fi
+echo "$run" > "$record"
 directory=$runs/$run
 number() { sed -n "s/.*\"$1\": *\([0-9][0-9]*\).*/\1/p" "$directory/status.json" | head -n 1; }
 state() { sed -n 's/.*"state": *"\([a-z]*\)".*/\1/p' "$directory/status.json" | head -n 1; }
@@ -46,6 +52,7 @@ orders_before=$(orders)
 echo "run $run in $directory, head $(hostname) ($pid), $nodes nodes of $processes processes"
 
 # scancel tells every process of the job, also the head: it must not be told twice, because that is an abort.
+# shellcheck disable=SC2317  # called by the trap
 stop() {
     sleep 3
     case $(state) in stopping | finished | stopped | failed) return 0 ;; esac

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from core.errors import ConfigError, ResumeError
 from core.launch import create_run, start_worker, worker_environment
 from core.predictions import Predictions
 from core.resume import prepare, resume
-from core.runs import load_run
+from core.runs import load_run, read_status, write_status
 from core.tail import JsonlTail
 from tests.conftest import ROOT, run_cli, run_worker
 
@@ -309,6 +310,24 @@ def test_a_live_run_is_not_resumed(tmp_path: Path) -> None:
     assert wait_for_end(run_dir) == "stopped"
 
 
+def test_a_run_of_a_machine_that_is_gone_goes_on_when_asked_to(run_copy: Path) -> None:
+    """It can say nothing any more, and from elsewhere nobody can look for its process."""
+    last = checkpoints.list_checkpoints(run_copy)[-1].step
+    status = {**read_status(run_copy), "state": "running", "host": "gone", "updated": time.time() - 3600}
+    write_status(run_copy, status)
+    with pytest.raises(ResumeError, match="cannot be resumed") as caught:
+        prepare(run_copy, [])
+    assert "--lost" in caught.value.hint
+    assert prepare(run_copy, [], lost=True) == last
+    # It speaks again while one waits for its silence.
+    write_status(run_copy, {**status, "updated": time.time()})
+    speaking = threading.Timer(0.5, write_status, (run_copy, {**status, "updated": time.time() + 1}))
+    speaking.start()
+    with pytest.raises(ResumeError):
+        prepare(run_copy, [], lost=True)
+    speaking.join()
+
+
 def test_a_stop_during_an_evaluation_cuts_it_and_the_run_goes_on_later(tmp_path: Path) -> None:
     slow = {"eval_steps": 5, "save_steps": 5, "per_device_eval_batch_size": 1, "max_steps": 12, "num_train_epochs": 1}
     run_dir = make(tmp_path, data={"dev_size": 1500}, train=slow)
@@ -334,7 +353,7 @@ from pathlib import Path
 sys.path.insert(0, {root!r})
 from core import checkpoints, config_file
 from core.launch import create_run, worker_environment
-from core.runs import load_run
+from core.runs import load_run, read_status, write_status
 from core.tail import JsonlTail
 runs = Path({runs!r})
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size={size}", "none", str(runs)], check=True)

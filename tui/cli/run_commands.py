@@ -336,11 +336,12 @@ def control(
 @click.argument("run")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help=_("A key that may change, such as epochs."))
 @click.option("--from", "step", type=int, metavar="STEP", help=_("Go on from this checkpoint instead of the last."))
+@click.option("--lost", is_flag=True, help=_("The machine that it ran on is gone: go on although it never said so."))
 @click.option("--detach", is_flag=True, help=_("Return at once with the run's id."))
 @click.option("--json", "as_json", is_flag=True, help=_("Events as JSON lines (with --detach: id and path)."))
 @click.pass_obj
 def resume_command(
-    context: Context, run: str, sets: tuple[str, ...], step: int | None, detach: bool, as_json: bool
+    context: Context, run: str, sets: tuple[str, ...], step: int | None, lost: bool, detach: bool, as_json: bool
 ) -> int:
     """Go on with a run."""
     from core import config_file
@@ -353,7 +354,7 @@ def resume_command(
     path = context.find(run)
     events = path / EVENTS_FILE
     seen = events.stat().st_size if events.is_file() else 0
-    begun = resume(path, [config_file.parse_assignment(text) for text in sets], step)
+    begun = resume(path, [config_file.parse_assignment(text) for text in sets], step, lost=lost)
     if detach:
         if as_json:
             print_json({"run_id": path.name, "path": str(path), "resumed_from": begun})
