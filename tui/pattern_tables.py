@@ -95,7 +95,8 @@ def slice_table(slices: dict[str, dict[str, int]]) -> Table:
     columns = ["judged", *(name for name in VERDICTS if totals[name])]
     columns += [name for name, _count in totals.most_common() if name.startswith("#")]
     columns = columns if slices else []
-    titles = [_("judged") if name == "judged" else _(VERDICTS.get(name, "")) or visible(name) for name in columns]
+    names = {"judged": _("judged"), **{name: _(title) for name, title in VERDICTS.items()}}
+    titles = [names.get(name) or visible(name) for name in columns]
     return Table(
         (_("slice"), *titles),
         tuple(

@@ -12,7 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from core import formats
-from core.i18n import N_
+from core.i18n import N_, ngettext
 from core.i18n import gettext as _
 from core.review_log import verdict_name
 from tui.keymap import key, localise
@@ -80,13 +80,25 @@ class ApplyDialog(ModalScreen[Chosen | None]):
         rows = [row for row in self._rows if verdict != "label_wrong" or table.label[row] != label]
         judged = int((table.verdicts[rows] != 0).sum()) if rows else 0
         lines = [
-            _("{verdict}: {n} reviews").format(verdict=verdict_name(verdict, label), n=formats.count(len(rows))),
+            ngettext("{verdict}: {n} review", "{verdict}: {n} reviews", len(rows)).format(
+                verdict=verdict_name(verdict, label), n=formats.count(len(rows))
+            ),
         ]
         if len(rows) < len(self._rows):
             left = formats.count(len(self._rows) - len(rows))
-            lines.append(_("{n} have this label already and are left out").format(n=left))
+            said = ngettext(
+                "{n} has this label already and is left out",
+                "{n} have this label already and are left out",
+                len(self._rows) - len(rows),
+            )
+            lines.append(said.format(n=left))
         if judged:
-            lines.append(_("{n} have a verdict now, which this one takes the place of").format(n=formats.count(judged)))
+            said = ngettext(
+                "{n} has a verdict now, which this one takes the place of",
+                "{n} have a verdict now, which this one takes the place of",
+                judged,
+            )
+            lines.append(said.format(n=formats.count(judged)))
         text = Text("\n".join(lines))
         text.append("\n")
         text.append_text(Text.assemble(("y", "bold"), f" {_('Yes')}     ", ("n", "bold"), f" {_('No')}"))

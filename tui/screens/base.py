@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.screen import Screen
@@ -83,6 +84,11 @@ class BaseScreen(Screen[None]):
     def _show_machine(self, line: str) -> None:
         if self.is_current:
             self.query_one(TopBar).machine = line
+
+    @on(events.Resize)
+    def _keys_by_room(self) -> None:
+        """What a key does may hang on the room there is: one pane, or several side by side."""
+        self.call_after_refresh(self.refresh_bindings)
 
     def action_help(self) -> None:
         """Show all keys of this screen."""

@@ -30,6 +30,9 @@ from tui.screens.confirm import ConfirmScreen
 from tui.widgets.completing_input import CompletingInput
 from tui.widgets.form_input import PathInput
 
+LINES_OF_COMMAND = 4
+"""For the command, while there are the kinds of files above it; lines are broken between words, which takes some."""
+
 
 class ExportDialog(ModalScreen[None]):
     """Asks which of `choices` to write and where to, writes it, and stays to say what was written.
@@ -53,6 +56,7 @@ class ExportDialog(ModalScreen[None]):
     ExportDialog.-short > Vertical { padding: 0 2; }
     ExportDialog.-short OptionList { max-height: 8; }
     ExportDialog.-done OptionList, ExportDialog.-done #export-line { display: none; }
+    ExportDialog.-done #export-command { max-height: 16; }
     ExportDialog.-done #export-note { margin: 1 0 0 0; color: $foreground; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -170,8 +174,12 @@ class ExportDialog(ModalScreen[None]):
         self._show_keys((_("enter"), _("write")), ("↑↓", _("what")), ("tab", _("complete")), ("esc", _("close")))
 
     def _show_command(self, path: Path) -> None:
-        command = self.choice.command_line(path)
-        self.query_one("#export-command", Static).update(Text(f"$ {visible(command)}" if command else ""))
+        command, line = self.choice.command_line(path), self.query_one("#export-command", Static)
+        text = Text(f"$ {visible(command)}" if command else "")
+        if not self.done:
+            # Whole once it can be copied: then there is room.
+            text.truncate(max(0, line.size.width * LINES_OF_COMMAND - 8), overflow="ellipsis")
+        line.update(text)
 
     def _say(self, text: Text) -> None:
         self.query_one("#export-note", Static).update(text)

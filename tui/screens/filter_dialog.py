@@ -73,11 +73,12 @@ class FilterDialog(ModalScreen[bool]):
 
     DEFAULT_CSS = """
     FilterDialog { align: center middle; background: $background 60%; }
-    FilterDialog > Vertical { width: 78; max-width: 98%; height: 92%; padding: 1 2 0 2; background: $panel; }
+    FilterDialog > Vertical { width: 100; max-width: 98%; height: 92%; padding: 1 2 0 2; background: $panel; }
     FilterDialog Input { height: 1; border: none; padding: 0; background: $background; }
     FilterDialog #count { height: 2; color: $secondary; }
     FilterDialog #count.-wrong { color: $warning; }
     FilterDialog OptionList { height: 1fr; border: none; padding: 0; background: $panel; scrollbar-size-vertical: 1; }
+    FilterDialog OptionList { text-wrap: nowrap; text-overflow: ellipsis; }
     FilterDialog #keys { height: 1; color: $secondary; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [

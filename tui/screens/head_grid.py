@@ -279,7 +279,7 @@ class HeadGridScreen(BaseScreen):
         end = grid.end
         scale = scale_of(self.app, signed=grid.signed)
         if self.face == "maps":
-            said = _("small maps: rows ask, columns answer")
+            said = _("maps: rows ask, columns answer")
             said += " · " + (_("one scale") if self._one_scale else _("each on its own scale"))
             legend = scale.legend(end) if end is not None else scale.legend(1.0)
         else:

@@ -69,8 +69,10 @@ class ModelPicker(ModalScreen["Model | None"]):
     ModelPicker > Vertical { width: 76; max-width: 96%; height: auto; max-height: 92%; padding: 1 2; }
     ModelPicker > Vertical { background: $panel; }
     ModelPicker OptionList { height: auto; max-height: 12; border: none; padding: 0; background: $panel; }
+    ModelPicker OptionList { margin-top: 1; }
     ModelPicker Input { border: none; height: 1; padding: 0; margin-top: 1; background: $background; }
     ModelPicker #picker-note { height: auto; color: $secondary; }
+    ModelPicker #picker-keys { height: 1; margin-top: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [key("escape", "leave", N_("Close"), show=True, display="esc")]
 
@@ -94,6 +96,9 @@ class ModelPicker(ModalScreen["Model | None"]):
             yield OptionList(id="runs", markup=False, compact=True)
             yield Input(id="directory", placeholder=_("or the directory of a model"), compact=True)
             yield Static(_("reading the runs…"), id="picker-note", markup=False)
+            keys = (("enter", _("compare")), ("tab", _("list, directory")), ("esc", _("close")))
+            parts = [part for name, what in keys for part in ((name, "bold"), (f" {what}   ", ""))]
+            yield Static(Text.assemble(*parts), id="picker-keys")
 
     def on_mount(self) -> None:
         """Begin to read the runs."""
@@ -116,7 +121,7 @@ class ModelPicker(ModalScreen["Model | None"]):
                 line.append(f"  {model.marks}", "dim")
             runs.add_option(Option(line))
         note = "" if self._models else _("No other run here has a model; give a directory.")
-        self.query_one("#picker-note", Static).update(note)
+        self._say(note)
         if self._models:
             runs.highlighted = 0
             runs.focus()
@@ -138,7 +143,12 @@ class ModelPicker(ModalScreen["Model | None"]):
             run_dir = path.absolute().parent if path.name == "model" else None
             self.dismiss(Model(path, visible(path.name if run_dir is None else run_dir.name), run_dir=run_dir))
         else:
-            self.query_one("#picker-note", Static).update(Text(_("There is no model in this directory.")))
+            self._say(_("There is no model in this directory."))
+
+    def _say(self, note: str) -> None:
+        line = self.query_one("#picker-note", Static)
+        line.update(note)
+        line.display = bool(note)
 
     def action_leave(self) -> None:
         """Close without a model."""

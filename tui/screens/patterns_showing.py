@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from core import formats
 from core.errors import NsmcTuiError
 from core.i18n import gettext as _
 from core.text import visible
@@ -57,14 +57,17 @@ class PatternShowing(Base):
             if self.found is not None
             else (_("{n} of each kind").format(n=self.wanted.each), quiet),
         )
-        right = Text("", quiet)
+        right, shorter = Text("", quiet), ""
         if self.busy:
             done = "" if self._progress is None else " {} / {}".format(*self._progress)
             right = Text(_("asking the model…") + done, colour(self.app, "accent"))
         elif self.found is not None:
-            moment = datetime.fromtimestamp(self.found.moment)
-            right = Text(_("counted {when}").format(when=f"{moment:%Y-%m-%d %H:%M}"), quiet)
-        self.query_one("#about", SpreadLine).show(left, right)
+            when = formats.ago(self.found.moment)
+            said, shorter = _("counted just now"), _("just now")
+            if when != _("now"):
+                said, shorter = _("counted {when} ago").format(when=when), _("{when} ago").format(when=when)
+            right = Text(said, quiet)
+        self.query_one("#about", SpreadLine).show(left, right, shorter)
 
     def show_lists(self) -> None:
         """Words and heads."""

@@ -232,8 +232,9 @@ class TwoModelsScreen(BaseScreen):
             if own.pred != other.pred:
                 text.append("  " + _("another answer"), "bold")
         rank = self._rank_agreement()
-        said = "" if rank is None else _("heat on the words: ρ {value}").format(value=f"{rank:+.2f}".replace("-", "−"))
-        self.query_one("#alike", SpreadLine).show(text, said)
+        value = "" if rank is None else f"{rank:+.2f}".replace("-", "−")
+        said = "" if rank is None else _("heat on the words: ρ {value}").format(value=value)
+        self.query_one("#alike", SpreadLine).show(text, said, said and f"ρ {value}")
 
     def _rank_agreement(self) -> float | None:
         """Spearman's ρ between the two heats on the words of the text; None where there are not two of them.

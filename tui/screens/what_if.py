@@ -17,7 +17,7 @@ from textual.widgets import TextArea
 from core import formats
 from core import inspector_questions as questions
 from core.errors import NsmcTuiError
-from core.i18n import N_
+from core.i18n import N_, ngettext
 from core.i18n import gettext as _
 from core.inspector_answers import Flip
 from core.inspector_protocol import Inspection
@@ -61,6 +61,9 @@ class WhatIfScreen(BaseScreen):
         key("H", "head(-1)", N_("Head back"), N_("Head before")),
         key("z", "special", N_("Special tokens"), N_("Special tokens hidden, hidden and renormalised, shown")),
         key("v", "pin", N_("Fixed scale"), N_("Hold the colour scale, or one for each map")),
+        key("escape", "words", N_("Words"), N_("From typing back to the words"), show=True, display="esc"),
+        # Of the same key, which the one above would put out of sight.
+        key("escape", "back", N_("Back"), N_("Back to where you came from")),
         key("q", "back", N_("Back"), N_("Back to the review")),
     ]
 
@@ -201,7 +204,7 @@ class WhatIfScreen(BaseScreen):
                     text.append("  " + _("another answer"), "bold")
         draft = self.drafts.current
         gone = len(self.drafts.original.words) - len(draft.words)
-        parts = [_("{n} words fewer").format(n=gone)] if gone > 0 else []
+        parts = [ngettext("{n} word fewer", "{n} words fewer", gone).format(n=gone)] if gone > 0 else []
         if self.subject.threshold != THRESHOLD:
             parts.append(_("threshold {value}").format(value=formats.threshold(self.subject.threshold)))
         parts += [_("{n} masked").format(n=len(draft.masked))] if draft.masked else []
@@ -250,6 +253,11 @@ class WhatIfScreen(BaseScreen):
         text = event.text_area.text
         if text != typeable(self.drafts.current.text) and self.drafts.type(text):
             self._show_draft()
+
+    def action_words(self) -> None:
+        """Out of the editor."""
+        if self.editing:
+            self.action_back()
 
     def action_back(self) -> None:
         """Out of the editor, out of the search, out of the screen: one at a time."""
@@ -378,4 +386,6 @@ class WhatIfScreen(BaseScreen):
         """While one types, letters are letters; what would do nothing is not offered."""
         if self.editing and action in ("delete", "mask", "edit", "flip"):
             return False
+        if action == "words":
+            return self.editing
         return super().check_action(action, parameters)

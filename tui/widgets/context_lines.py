@@ -16,6 +16,7 @@ from core import dynamics, formats, neighbours
 from core.dynamics import History
 from core.errors import NsmcTuiError
 from core.i18n import gettext as _
+from core.i18n import ngettext
 from core.neighbours import Neighbours
 from core.text import visible
 from core.train_reviews import Alike, TrainReview
@@ -149,7 +150,9 @@ class ContextLines(LineView):
             last=formats.count(history.steps[-1]),
         )
         if history.forgetting:
-            second += " · " + _("forgotten {n} times").format(n=history.forgetting)
+            second += " · " + ngettext("forgotten {n} time", "forgotten {n} times", history.forgetting).format(
+                n=history.forgetting
+            )
         return [self._title(title, dynamics.kind_name(history.kind)), first, Text(second, self._quiet)]
 
     def _alike_lines(self) -> list[Text]:

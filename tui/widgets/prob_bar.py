@@ -16,6 +16,9 @@ from tui.widgets.line_view import TextLines
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 
+ENOUGH = 24
+"""Cells of a bar that is long enough."""
+
 
 def class_names() -> tuple[str, str]:
     """What the classes are called: label 0, label 1."""
@@ -42,15 +45,17 @@ class ProbBar(TextLines):
         if self.probabilities is None:
             return Text()
         names = class_names()
+        words = _("labelled"), _("predicted")
         marks = [
-            " ".join(
-                word for word, here in ((_("labelled"), self.label == n), (_("predicted"), self.pred == n)) if here
-            )
+            " ".join(word for word, here in zip(words, (self.label == n, self.pred == n), strict=True) if here)
             for n in (0, 1)
         ]
         name_width = max(cell_len(name) for name in names)
-        mark_width = max(cell_len(mark) for mark in marks)
-        width = self.size.width - name_width - mark_width - 9
+        room = self.size.width - name_width - 9
+        # Room for both words on a line where there is some: bars of two models can be compared, and do not jump.
+        width = room - cell_len(" ".join(words))
+        if width < ENOUGH:
+            width = room - max(cell_len(mark) for mark in marks)
         if width < 10:
             marks, width = ["", ""], self.size.width - name_width - 7
         secondary = colour(self.app, "secondary")

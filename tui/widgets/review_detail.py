@@ -124,12 +124,13 @@ class ReviewDetail(Container):
                 parts.append(_("{n} unknown").format(n=unknown))
             if inspection.cut is not None:
                 parts.append(_("cut at {n} tokens").format(n=len(inspection.tokens)))
-        line = Text(" · ".join(parts))
+        line, warning, shorter = Text(" · ".join(parts)), Text(), ""
         if inspection is not None and _differs(review, inspection):
             # Not the model that made the file: it was trained on, or the file is of another one.
-            warning = _("the model says p {value} now").format(value=f"{inspection.probabilities[self._pred]:.3f}")
-            line.append(f" · ⚠ {warning}", colour(self.app, "warning"))
-        self.query_one("#numbers", SpreadLine).show(line)
+            value = f"{inspection.probabilities[self._pred]:.3f}"
+            said = _("the model says p {value} now").format(value=value)
+            warning, shorter = Text(f"⚠ {said}", colour(self.app, "warning")), f"⚠ p {value}"
+        self.query_one("#numbers", SpreadLine).show(line, warning, shorter)
 
 
 def _differs(review: Prediction, inspection: Inspection) -> bool:

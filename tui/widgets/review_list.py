@@ -197,9 +197,9 @@ class ReviewList(LineView, can_focus=True):
         self.action_open()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """One of the two meanings of enter, by the room there is."""
+        """One of the two meanings of enter, by the room there is; none while there is no review."""
         if action in ("open", "open_beside"):
-            return self.screen.has_class("-narrow") == (action == "open")
+            return not self.screen.has_class("-empty") and self.screen.has_class("-narrow") == (action == "open")
         return super().check_action(action, parameters)
 
     def on_click(self, event: events.Click) -> None:

@@ -72,6 +72,10 @@ class TokenLinks(LineView, can_focus=True):
         self.refresh()
         self.post_message(self.Moved())
 
+    def on_resize(self) -> None:
+        """What stands above the columns is as wide as they are."""
+        self.post_message(self.Moved())
+
     @property
     def looks(self) -> NDArray[np.floating[Any]]:
         """Where the chosen unit looks: one weight a unit."""
