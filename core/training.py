@@ -124,10 +124,29 @@ def precision(arguments: TrainingArguments) -> str:
 
 
 class Patience(EarlyStoppingCallback):
-    """Early stopping whose count goes on after resuming.
+    """Early stopping that tells `monitor` when it ends a run, and whose count goes on after resuming.
 
     Trainer restores callbacks from a checkpoint only by building all of them anew.
     """
+
+    def __init__(self, patience: int, threshold: float, monitor: Monitor | None = None) -> None:
+        super().__init__(patience, threshold)
+        self._monitor = monitor
+
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, metrics: Any, **kwargs: Any
+    ) -> None:
+        """Count, and say why the run ends here."""
+        super().on_evaluate(args, state, control, metrics, **kwargs)
+        count, monitor = self.early_stopping_patience_counter, self._monitor
+        if count >= self.early_stopping_patience and monitor is not None and not monitor.stopping:
+            monitor.alert(
+                "info",
+                "early_stopping",
+                _("training ends after step {step}: {count} evaluations without a better {metric}").format(
+                    step=state.global_step, count=count, metric=args.metric_for_best_model
+                ),
+            )
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -167,7 +186,7 @@ def build_trainer(
     table = TokenTable(train, tokenizer.pad_token_id, tokenizer.padding_side)
     callbacks = list(callbacks)
     if settings.early_stopping_patience:
-        callbacks.append(Patience(settings.early_stopping_patience, settings.early_stopping_threshold))
+        callbacks.append(Patience(settings.early_stopping_patience, settings.early_stopping_threshold, monitor))
 
     def groups(trainer: ReviewTrainer) -> list[dict[str, Any]] | None:
         if settings.layer_lr_decay == 1:
@@ -200,6 +219,14 @@ def build_trainer(
         halve=config.launch.on_out_of_memory == "halve",
         groups=groups,
     )
+    if arguments.dataloader_drop_last and not len(trainer.plan()):
+        raise ConfigError(
+            _("train.dataloader_drop_last leaves nothing to learn from: {count} train reviews fill no batch").format(
+                count=len(table)
+            ),
+            _("Lower train.per_device_train_batch_size, or leave dataloader_drop_last out."),
+            key="train.dataloader_drop_last",
+        )
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     if not trainer.ranks.alone:

@@ -292,6 +292,7 @@ class Worker:
             self.cut = True
             trainer.control.should_training_stop = True
             trainer._save_checkpoint(trainer.model, None)
+            self.recorder.update(step=trainer.state.global_step, epoch=trainer.state.epoch)
             monitor.on_save(trainer.args, trainer.state, trainer.control)
             if trainer.args.load_best_model_at_end and trainer.state.best_model_checkpoint:
                 trainer._load_best_model()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,13 @@ import torch
 from datasets import Dataset
 
 from core import config_file, models, preset_tokenizer
-from core.batches import NO_REVIEW, BatchPlan, TokenTable, by_length
+from core.batches import TokenTable
 from core.config import ModelConfig
 from core.errors import ConfigError
 from core.predicting import predict
 from core.trainer import ReviewTrainer
 from core.training import build_arguments, build_trainer, predict_logits
-from core.training_data import ids_of, lengths, tokenize, tokenizer_fingerprint
-from tests.core import tiny_models
+from core.training_data import lengths, tokenize
 
 TEXTS = [f"영화 {'정말 ' * (number % 9)}재밌다 {number}" for number in range(97)]
 
@@ -76,62 +76,6 @@ def test_tokens_are_cached_by_content(tokens: Dataset, tokenizer: object, review
     assert max(lengths(tokenize(reviews, tokenizer, 6, "test-tokens"))) == 6
 
 
-@pytest.mark.parametrize("kind", [*tiny_models.TOKENIZERS, "bytes"])
-def test_the_short_way_to_ids_gives_the_tokenizers_own(kind: str) -> None:
-    from transformers import ByT5Tokenizer
-
-    tokenizer = ByT5Tokenizer() if kind == "bytes" else tiny_models.TOKENIZERS[kind]()
-    texts = [text.encode("utf-8", "replace").decode() for text in tiny_models.NASTY]
-    for side in ("right", "left"):
-        tokenizer.truncation_side = side
-        encode = ids_of(tokenizer, 9, tiny_models.SENTENCES)
-        assert (encode.__name__ == "plain") is (kind == "bytes")
-        assert encode(texts) == tokenizer(texts, truncation=True, max_length=9)["input_ids"]
-
-
-def test_a_tokenizer_of_ones_own_is_asked_itself(tokenizer: Any) -> None:
-    class Shouting(type(tokenizer)):
-        def __call__(self, text: Any, *args: Any, **kwargs: Any) -> Any:
-            return super().__call__([f"{each}!" for each in text], *args, **kwargs)
-
-    own = Shouting(tokenizer_object=tokenizer.backend_tokenizer, pad_token="[PAD]")
-    assert ids_of(own, 12, ["재밌다"])(["정말"]) == own(["정말"], truncation=True, max_length=12)["input_ids"]
-
-
-def test_tokens_are_named_by_what_decides_them_alone(tokenizer: Any) -> None:
-    before = tokenizer_fingerprint(tokenizer)
-    tokenizer(["정말"], truncation=True, max_length=3, padding="max_length")
-    assert tokenizer_fingerprint(tokenizer) == before
-    tokenizer.truncation_side = "left"
-    assert tokenizer_fingerprint(tokenizer) != before
-    tokenizer.truncation_side = "right"
-
-
-def table(rows: list[list[int]], side: str = "right") -> TokenTable:
-    return TokenTable(
-        Dataset.from_dict(
-            {"input_ids": rows, "length": [len(row) for row in rows], "labels": [1, 0, 1, 0][: len(rows)]}
-        ),
-        9,
-        side,
-    )
-
-
-def test_batches_are_padded_to_their_longest() -> None:
-    batch = table([[1, 2], [3]]).__getitems__([0, 1])
-    assert batch["input_ids"].tolist() == [[1, 2], [3, 9]]
-    assert batch["attention_mask"].tolist() == [[1, 1], [1, 0]]
-    assert batch["labels"].tolist() == [1, 0]
-    assert table([[1, 2], [3]], "left").__getitems__([1, 0])["input_ids"].tolist() == [[9, 3], [1, 2]]
-
-
-def test_a_review_that_is_none_fills_a_batch_and_counts_in_no_loss() -> None:
-    batch = table([[1, 2], [3]]).__getitems__([1, NO_REVIEW])
-    assert batch["labels"].tolist() == [0, -100]
-    assert batch["attention_mask"].tolist() == [[1], [1]]
-    assert table([[1, 2]]).__getitems__([NO_REVIEW])["input_ids"].shape == (1, 1)
-
-
 def test_a_table_reads_what_the_cache_holds(tokens: Dataset) -> None:
     reviews = TokenTable(tokens, 0)
     rows = [96, 0, 50]
@@ -141,63 +85,6 @@ def test_a_table_reads_what_the_cache_holds(tokens: Dataset) -> None:
         assert batch["input_ids"][line, :size].tolist() == tokens[row]["input_ids"]
     part = TokenTable(tokens.select([5, 3]), 0)
     assert part.__getitems__([1])["input_ids"].tolist() == [tokens[3]["input_ids"]]
-
-
-@pytest.mark.parametrize("strategy", ["group_by_length", "random", "sequential"])
-@pytest.mark.parametrize(("count", "batch"), [(1000, 32), (33, 32), (31, 32), (5, 1), (640, 64)])
-def test_a_plan_gives_every_review_once(count: int, batch: int, strategy: str) -> None:
-    sizes = np.random.default_rng(3).integers(3, 60, count)
-    plan = BatchPlan(sizes, strategy, batch, seed=7)
-    batches = list(plan)
-    assert len(batches) == len(plan)
-    assert sorted(row for rows in batches for row in rows) == list(range(count))
-    assert list(plan) == batches
-    plan.epoch = 1
-    if count > 31 and strategy != "sequential":
-        assert list(plan) != batches
-
-
-@pytest.mark.parametrize("max_tokens", [None, 300])
-@pytest.mark.parametrize("world", [2, 3])
-def test_ranks_share_every_batch(world: int, max_tokens: int | None) -> None:
-    sizes = np.random.default_rng(3).integers(3, 60, 101)
-    plans = [
-        BatchPlan(sizes, "group_by_length", 4, world=world, rank=rank, seed=7, max_tokens=max_tokens)
-        for rank in range(world)
-    ]
-    shares = [list(plan) for plan in plans]
-    assert {len(share) for share in shares} == {len(plans[0])}
-    rows = [row for share in shares for batch in share for row in batch if row != NO_REVIEW]
-    assert sorted(rows) == list(range(101))
-    if max_tokens is None:
-        one = list(BatchPlan(sizes, "group_by_length", 4 * world, seed=7))
-        together = [
-            sorted(row for share in shares for row in share[step] if row != NO_REVIEW) for step in range(len(one))
-        ]
-        assert together == [sorted(batch) for batch in one]
-
-
-def test_a_token_budget_is_kept_and_every_epoch_is_as_long() -> None:
-    sizes = np.random.default_rng(3).integers(3, 60, 1000)
-    plan = BatchPlan(sizes, "group_by_length", 8, seed=7, max_tokens=256)
-    first = list(plan)
-    assert all(len(rows) * sizes[rows].max() <= 256 for rows in first)
-    assert sizes[first[0]].max() == sizes.max()
-    plan.epoch = 1
-    second = list(plan)
-    assert len(first) == len(second) == len(plan)
-    assert first != second
-
-
-def test_batches_by_length_pad_little_and_are_shuffled() -> None:
-    sizes = np.random.default_rng(3).integers(3, 60, 6400)
-    order = by_length(sizes, 32, np.random.default_rng([7, 0]))
-    batches = sizes[order].reshape(-1, 32)
-    assert sizes[order[:32]].max() == sizes.max()
-    assert batches.max(axis=1).sum() * 32 < 1.1 * sizes.sum()
-    # Neighbouring batches are not sorted by length.
-    means = batches.mean(axis=1)
-    assert abs(np.corrcoef(means[:-1], means[1:])[0, 1]) < 0.3
 
 
 def arguments(tmp_path: Path, **train: object) -> tuple[object, object]:
@@ -244,6 +131,7 @@ def train(
     tokenizer: object,
     hook: object = None,
     dev: Dataset | None = None,
+    monitor: Any = None,
     **settings: object,
 ) -> ReviewTrainer:
     """A trained Trainer over `tokens`, without dropout; `hook` is called with every input of the model's forward."""
@@ -254,7 +142,7 @@ def train(
             module.p = 0.0
     if hook is not None:
         model.register_forward_pre_hook(hook, with_kwargs=True)
-    trainer = build_trainer(config, args, model, tokenizer, tokens, dev, [])
+    trainer = build_trainer(config, args, model, tokenizer, tokens, dev, [], monitor)
     trainer.train()
     return trainer
 
@@ -342,12 +230,22 @@ def test_the_history_has_the_exact_mean_of_the_steps(tmp_path: Path, tokens: Dat
     assert means == [math.fsum(each[start : start + 3]) / 3 for start in (0, 3, 6)]
 
 
-def test_early_stopping_ends_training(tmp_path: Path, tokens: Dataset, tokenizer: object) -> None:
+def test_early_stopping_ends_training_and_says_so(tmp_path: Path, tokens: Dataset, tokenizer: object) -> None:
+    told: list[tuple[str, ...]] = []
+    monitor = SimpleNamespace(
+        stopping=False,
+        after_step=lambda *step: None,
+        scored=lambda *logits: None,
+        alert=lambda *alert: told.append(alert),
+    )
     trainer = train(
-        tmp_path, tokens, tokenizer, dev=tokens, max_steps=200, learning_rate=1e-9, early_stopping_patience=2,
-        eval_strategy="steps", eval_steps=2, save_strategy="steps", save_steps=2, load_best_model_at_end=True,
+        tmp_path, tokens, tokenizer, dev=tokens, monitor=monitor, max_steps=200, learning_rate=1e-9,
+        early_stopping_patience=2, eval_strategy="steps", eval_steps=2, save_strategy="steps", save_steps=2,
+        load_best_model_at_end=True,
     )  # fmt: skip
     assert trainer.state.global_step == 6
+    assert [alert[1] for alert in told] == ["early_stopping"]
+    assert "step 6: 2 evaluations" in told[0][2]
 
 
 def test_layers_learn_at_falling_rates_and_frozen_ones_not(tmp_path: Path, tokens: Dataset, tokenizer: object) -> None:
@@ -378,6 +276,12 @@ def test_predictions_keep_the_splits_order(tmp_path: Path, tokens: Dataset, toke
             alone = model(input_ids=torch.tensor([tokens[row]["input_ids"]])).logits[0].numpy()
             np.testing.assert_allclose(logits[row], alone, atol=1e-5)
     assert measured["test_runtime"] > 0
+
+
+def test_no_whole_batch_is_told_before_training(tmp_path: Path, tokens: Dataset, tokenizer: object) -> None:
+    """transformers calls that a loader without a length."""
+    with pytest.raises(ConfigError, match="97 train reviews fill no batch"):
+        train(tmp_path, tokens, tokenizer, per_device_train_batch_size=98, dataloader_drop_last=True)
 
 
 def test_arguments_that_transformers_refuses_are_config_errors(tmp_path: Path) -> None:

@@ -342,6 +342,7 @@ def test_a_stop_during_an_evaluation_cuts_it_and_the_run_goes_on_later(tmp_path:
     assert last["done"] < last["total"]
     assert (run_dir / "model" / "config.json").is_file()
     assert [found.step for found in checkpoints.list_checkpoints(run_dir) if found.whole] == [5]
+    assert load_run(run_dir).step == 5
     assert resume(run_dir, [(["train", "eval_strategy"], "no")]) == 5
     assert wait_for_end(run_dir) == "finished"
     assert load_run(run_dir).step == 12
