@@ -47,8 +47,8 @@ class OrderLog:
     """The orders of one run, oldest first. `take` gets each event of the run, `read` looks for new orders."""
 
     def __init__(self, run_dir: Path) -> None:
-        begin = read_status(run_dir).get("orders_from")
-        self._tail = JsonlTail(run_dir / CONTROL_FILE, begin if isinstance(begin, int) else 0)
+        self._run_dir = run_dir
+        self._tail: JsonlTail | None = None
         self._orders: dict[str, Order] = {}
         self._own = 0
 
@@ -59,6 +59,10 @@ class OrderLog:
 
     def read(self) -> bool:
         """Read orders that came since the last call; whether there were any."""
+        if self._tail is None:
+            # At the first look: where the disk is slow, making one shall not wait for it.
+            begin = read_status(self._run_dir).get("orders_from")
+            self._tail = JsonlTail(self._run_dir / CONTROL_FILE, begin if isinstance(begin, int) else 0)
         found = [record for record in self._tail.read() if record.get("action") in ACTIONS]
         for record in found:
             self._add(record)

@@ -52,6 +52,11 @@ def visible(text: str) -> str:
     return unicodedata.normalize("NFC", text).translate(_TABLE)
 
 
+def visible_each(text: str) -> str:
+    """`text` for a line that is being edited: as `visible`, but a character for a character, so that places stay."""
+    return text.translate(_TABLE)
+
+
 def visible_lines(text: str) -> list[str]:
     """`text` for showing, cut at its newlines (for logs and reviews of several lines)."""
     return [visible(line) for line in text.replace("\r\n", "\n").split("\n")]

@@ -48,6 +48,10 @@ class AlertsFound(Message):
         self.found = found
 
 
+class AlertsLooked(Message):
+    """All runs have been looked at for the first time."""
+
+
 class AlertTrouble(Message):
     """Something about alerts does not work: a setting, the user's command, the file of what was seen."""
 
@@ -79,6 +83,7 @@ class AlertingApp(TypeAheadApp[None]):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.alerts: list[RunAlert] = []
+        self.alerts_looked = False
         self.alert_state = AlertState()
         self._desk: AlertDesk | None = None
         self._looking = threading.Lock()
@@ -116,6 +121,8 @@ class AlertingApp(TypeAheadApp[None]):
                 self._send(self._desk, one)
         if found:
             self.post_message(AlertsFound(found))
+        if not self.alerts_looked:
+            self.post_message(AlertsLooked())
 
     def _set_up(self) -> AlertDesk:
         # Imported here, in the thread: the first picture does not wait for it.
@@ -141,6 +148,10 @@ class AlertingApp(TypeAheadApp[None]):
             first = True
         if first:
             desk.notifier.send(one.alert, one.path)
+
+    @on(AlertsLooked)
+    def _alerts_looked(self) -> None:
+        self.alerts_looked = True
 
     @on(AlertTrouble)
     def _alert_trouble(self, event: AlertTrouble) -> None:

@@ -177,7 +177,7 @@ async def test_other_runs_are_laid_over_with_sign_and_legend(run: Path) -> None:
         await pilot.press("c")
         await until(pilot, lambda: caption(app, "loss").startswith("1:"))
         assert grid.sources[1].telemetry.steps[-1] == 100
-        await pilot.press("escape", "o")
+        await pilot.press("escape", "O")
         await until(pilot, lambda: len(grid.sources) == 1 and "2 1200 other" not in screen_text(app))
 
 
@@ -248,7 +248,7 @@ async def test_states_without_figures_say_so(tmp_path: Path) -> None:
         await until(pilot, lambda: "the first figures come with the first step" in screen_text(app))
         write_status(queued, {"state": "failed", "error": "no memory", "hint": "smaller batch", "updated": 1.0})
         await until(pilot, lambda: "no memory" in screen_text(app) and "This run told no figures" in screen_text(app))
-        await pilot.press("enter", "c", "plus", "l", "n", "Y", "left", "g", "minus", "0", "f", "x", "w", "o")
+        await pilot.press("enter", "c", "plus", "l", "n", "Y", "left", "g", "minus", "0", "f", "x", "w", "O")
         await until(pilot, lambda: any("No other run is marked" in told.message for told in app._notifications))
 
 

@@ -166,7 +166,7 @@ async def test_the_cards_keys_lead_on(tmp_path: Path) -> None:
         await until(pilot, lambda: isinstance(app.screen, ResumeScreen) and "no whole checkpoint" in screen_text(app))
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, MonitorScreen))
-        await pilot.press("S")
+        await pilot.press("ctrl+r")
         await until(pilot, lambda: "Start again?" in screen_text(app))
         await pilot.press("n")
         await pilot.press("T")

@@ -38,7 +38,7 @@ async def test_over_the_list_of_runs(tmp_path: Path, snapshot: SnapshotAssertion
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "0.8912" in screen_text(app))
         below = app.screen
-        for name, key in (("question", "X"), ("order", "o"), ("columns", "C"), ("help", "?"), ("no alerts", "!")):
+        for name, key in (("question", "X"), ("order", "S"), ("columns", "C"), ("help", "?"), ("no alerts", "!")):
             await pilot.press({"?": "question_mark", "!": "exclamation_mark"}.get(key, key))
             await until(pilot, lambda: app.screen is not below)
             await hang(pilot, name, snapshot, str.strip, tmp_path)

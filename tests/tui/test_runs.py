@@ -140,7 +140,7 @@ async def test_compared_marked_filtered_and_sorted(
     app = NsmcTuiApp(Path("runs"))
     async with app.run_test(size=size) as pilot:
         await shown(pilot, "7.1e-06", "CPU 7%", _("Quit"))
-        await pilot.press("j", "p", "space", "slash", *"acc>0.8", "enter", "o", *"accuracy", "enter")
+        await pilot.press("j", "p", "space", "slash", *"acc>0.8", "enter", "S", *"accuracy", "enter")
         await until(pilot, lambda: listed(app) == ["kcelectra", "xlmr-lr2e-5", "far-done", "early"])
         await shown(pilot, "-0.0322")
         assert picture(app, colours=False) == snapshot
@@ -282,12 +282,12 @@ async def test_orders_and_columns(runs: Path) -> None:
     app = NsmcTuiApp(runs)
     async with app.run_test(size=(160, 48)) as pilot:
         await until(pilot, lambda: len(listed(app)) == 9)
-        await pilot.press("o")
+        await pilot.press("S")
         await until(pilot, lambda: isinstance(app.screen, PickScreen))
         await pilot.press(*"eval_acc", "enter")
         await until(pilot, lambda: listed(app)[:3] == ["xlmr-lr2e-5", "early", "other-trainer"])
         assert "sorted by eval_accuracy ↓" in screen_text(app)
-        await pilot.press("O")
+        await pilot.press("I")
         await until(pilot, lambda: listed(app)[:3] == ["other-trainer", "early", "xlmr-lr2e-5"])
         await pilot.press("C")
         await until(pilot, lambda: isinstance(app.screen, PickScreen))
@@ -315,7 +315,7 @@ async def test_labels_and_undo(runs: Path) -> None:
         await pilot.press(*["backspace"] * 20, *"[b]새", "enter")
         await until(pilot, lambda: read_labels(path).name == "[b]새")
         await shown(pilot, "[b]새")
-        await pilot.press("i")
+        await pilot.press("N")
         await until(pilot, lambda: app.screen.query_one(AskLine).display)
         await pilot.press("home", *"#x ", "enter")
         await until(pilot, lambda: read_labels(path).tags == ("x", "best", "한글"))
@@ -326,7 +326,7 @@ async def test_labels_and_undo(runs: Path) -> None:
         await until(pilot, lambda: read_labels(path).name == "")
         await until(pilot, lambda: "[b]새" not in "\n".join(screen_text(app).split("\n")[:12]))
         # What another program wrote is not written to.
-        await pilot.press("G", "i")
+        await pilot.press("G", "N")
         await until(pilot, lambda: app.screen.query_one(AskLine).display)
         await pilot.press(*"#x", "enter")
         await said(pilot, "written by another program")

@@ -54,6 +54,7 @@ class AlertsScreen(ModalScreen[None]):
         super().__init__()
         localise(self)
         self._shown: list[RunAlert] = []
+        self._looked = False
 
     @property
     def _nsmc(self) -> NsmcTuiApp:
@@ -75,7 +76,8 @@ class AlertsScreen(ModalScreen[None]):
         self.query_one(Choices).focus()
 
     def _show_if_new(self) -> None:
-        if len(self._nsmc.alerts) != len(self._shown) or self._nsmc.alerts[-1:] != self._shown[:1]:
+        alerts, shown = self._nsmc.alerts, self._shown
+        if len(alerts) != len(shown) or alerts[-1:] != shown[:1] or self._looked != self._nsmc.alerts_looked:
             self._show()
 
     def on_resize(self) -> None:
@@ -84,6 +86,7 @@ class AlertsScreen(ModalScreen[None]):
 
     def _show(self) -> None:
         state, choices = self._nsmc.alert_state, self.query_one(Choices)
+        self._looked = self._nsmc.alerts_looked
         before = choices.highlighted
         self._shown = self._nsmc.alerts[::-1]
         open_ones = sum(not state.acknowledged(one.key) for one in self._shown)
@@ -123,6 +126,9 @@ class AlertsScreen(ModalScreen[None]):
     @on(OptionList.OptionHighlighted)
     def _tell(self) -> None:
         one, about = self.chosen, self.query_one("#about", Static)
+        if one is None and not self._looked:
+            about.update(Text(_("reading the runs …"), style="dim"))
+            return
         if one is None:
             words = _("No alerts. They tell of jumps of the loss, standstill, full memory or disk, and ends of runs.")
             about.update(

@@ -81,7 +81,7 @@ class GpuPicker(ModalScreen[str | None]):
         with Vertical():
             yield Static(Text(_("Where to train"), style="bold"))
             yield Choices(id="choices")
-            yield Static("", id="note", markup=False)
+            yield Static(Text(_("looking for GPUs …"), style="dim"), id="note")
             yield Static(Text(_("enter: take   space: mark several   esc: leave"), style="dim"))
 
     def on_mount(self) -> None:
@@ -124,8 +124,8 @@ class GpuPicker(ModalScreen[str | None]):
             chosen = {CPU: "device-cpu", WHATEVER: None}.get(self._now, self._now)
         places = [option.id for option in choices.options]
         choices.highlighted = places.index(chosen) if chosen in places else 0
-        if not self._gpus:
-            self.query_one("#note", Static).update(Text(_("No GPU is seen on this machine."), style="dim"))
+        note = "" if self._gpus else _("No GPU is seen on this machine.")
+        self.query_one("#note", Static).update(Text(note, style="dim"))
 
     def _line(self, gpu: GpuSample) -> Text:
         text = Text(no_wrap=True, overflow="ellipsis")

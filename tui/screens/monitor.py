@@ -60,18 +60,15 @@ class NotKept(Message):
 
 class MonitorScreen(MonitorOrders):
     """Watches a run live, a finished one at rest. `overlay` are runs whose lines are laid over this one's; without
-    any, the marked runs and the baseline are, at the key `o`. `feed` is one of this run that is reading already."""
+    any, the marked runs and the baseline are, at the key `O`. `feed` is one of this run that is reading already."""
 
     NAME = "monitor"
     CSS_PATH = "monitor.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         key("x", "x_axis", N_("x-axis"), N_("Step, epoch, samples or time on the x-axis")),
         key("w", "smoothing", N_("Smoothing"), N_("Smoothing of the lines (EMA, as TensorBoard's)")),
-        key("o", "overlay", N_("Overlay"), N_("Lay marked runs and the baseline over this one, or take them away")),
+        key("O", "overlay", N_("Overlay"), N_("Lay marked runs and the baseline over this one, or take them away")),
         key("r", "review", N_("Review errors"), N_("Mispredicted reviews with attention"), show=True),
-        key(
-            "e", "run_screen('evaluation')", N_("Evaluation"), N_("Scores and confusion matrix of this run"), show=True
-        ),
     ]
 
     def __init__(self, run_dir: Path, overlay: Sequence[Path] = (), feed: RunFeed | None = None) -> None:

@@ -66,7 +66,7 @@ class MonitorOrders(RunScreen):
         key("T", "copy_config", N_("New from this"), N_("New run with this run's settings")),
         key("d", "device", N_("Device"), N_("GPUs, memory and processes in the place of the log, and back")),
         key("L", "log", N_("Log"), N_("The log alone, with the worker's output")),
-        key("S", "start_again", N_("Start again"), N_("The same settings once more, as a new run")),
+        key("ctrl+r", "start_again", N_("Start again"), N_("The same settings once more, as a new run")),
     ]
     ORDERS: ClassVar[frozenset[str]] = frozenset({"stop", "order", "pause", "abort", "stop_at"})
     OVER: ClassVar[frozenset[str]] = frozenset({"resume", "start_again"})

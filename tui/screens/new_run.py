@@ -154,6 +154,8 @@ class NewRunScreen(FormFiles):
         if self._facts is not None and self._facts[0] == config:
             self._show_plan()
             return
+        if self._facts is None:
+            self._show_plan()
         self._gather(config)
 
     @work(thread=True, exclusive=True, group="facts")

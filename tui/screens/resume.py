@@ -92,6 +92,7 @@ class ResumeScreen(ModalScreen[ResumeWish | None]):
         with Vertical():
             yield Static(Text(_("Go on with this run from"), style="bold"))
             yield Choices(id="choices")
+            yield Static(Text(_("looking for checkpoints …"), style="dim"), id="looking")
             yield Static("")
             with Horizontal():
                 yield Static("", id="length-label", classes="label", markup=False)
@@ -124,6 +125,7 @@ class ResumeScreen(ModalScreen[ResumeWish | None]):
     @on(CheckpointsFound)
     def _show(self, event: CheckpointsFound) -> None:
         self._length = event.length
+        self.query_one("#looking").display = False
         choices = self.query_one(Choices)
         choices.clear_options()
         # A checkpoint without the optimizer's state would train on differently: resuming from it is refused.

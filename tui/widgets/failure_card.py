@@ -18,6 +18,8 @@ from tui.signs import sign_for
 
 # What stands at the end of a log is the traceback; its last lines say what happened.
 LAST_LINES = 4
+# Characters of each of them, of the reason and of the hint: charts and keys stay in view. The log has them whole.
+LONGEST_LINE, LONGEST_TEXT = 160, 400
 LOOKED_AT = 40
 
 
@@ -31,6 +33,11 @@ def last_lines(path: Path, count: int = LAST_LINES) -> list[LogLine]:
     except OSError:
         return []
     return [line for line in lines if line.text.strip()][-count:]
+
+
+def cut(text: str, length: int) -> str:
+    """At most `length` characters of `text`, with a sign where some are left out."""
+    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 class FailureCard(Static):
@@ -61,12 +68,14 @@ class FailureCard(Static):
     def _card(self, message: str, hint: str) -> Text:
         variables = self.app.theme_variables
         text = Text(no_wrap=False)
-        text.append(sign_for(self.app, "✗ ") + visible(message) + "\n", style=variables.get("error", ""))
+        text.append(
+            sign_for(self.app, "✗ ") + visible(cut(message, LONGEST_TEXT)) + "\n", style=variables.get("error", "")
+        )
         if hint:
-            text.append(sign_for(self.app, "→ ") + visible(hint) + "\n")
+            text.append(sign_for(self.app, "→ ") + visible(cut(hint, LONGEST_TEXT)) + "\n")
         for line in last_lines(self._run_dir / LOG_FILE):
-            text.append_text(Text(f"  {line.text}\n", style="dim", no_wrap=True))
-        keys = (("z", _("resume")), ("T", _("edit and start")), ("S", _("start again")), ("L", _("the whole log")))
+            text.append(f"  {cut(line.text, LONGEST_LINE)}\n", style="dim")
+        keys = (("z", _("resume")), ("T", _("edit and start")), ("ctrl+r", _("start again")), ("L", _("the whole log")))
         for place, (name, words) in enumerate(keys):
             text.append("   " if place else "")
             text.append(name, style="bold")

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from rich.highlighter import Highlighter
+from rich.text import Text
 from textual.binding import BindingType
 from textual.message import Message
 from textual.widgets import Input, OptionList
 
 from core.i18n import N_
+from core.text import visible_each
 from tui.keymap import key, localise
+
+
+class SafeText(Highlighter):
+    """What is edited may be of others: its control characters are drawn as signs, and kept as they are."""
+
+    def highlight(self, text: Text) -> None:
+        """Draw one sign for each of them."""
+        text.plain = visible_each(text.plain)
 
 
 class FormInput(Input):
@@ -33,7 +44,7 @@ class FormInput(Input):
             return self.sender
 
     def __init__(self, placeholder: str = "", id: str | None = None) -> None:
-        super().__init__(placeholder=placeholder, id=id, compact=True, select_on_focus=False)
+        super().__init__(placeholder=placeholder, id=id, compact=True, select_on_focus=False, highlighter=SafeText())
         localise(self)
 
     def action_cancel(self) -> None:

@@ -155,7 +155,7 @@ class LogView(ScrollView, can_focus=True):
     def _resized(self) -> None:
         self.virtual_size = Size(self._width, self._rows.count)
         if self.following:
-            self.scroll_to(y=self._rows.count, animate=False, immediate=True)
+            self._to_the_end()
         self.refresh()
 
     def set_level(self, level: str) -> None:
@@ -297,10 +297,14 @@ class LogView(ScrollView, can_focus=True):
         self.scroll_to(y=self.scroll_offset.y + more, animate=False, immediate=True)
         return more > 0
 
+    def _to_the_end(self) -> None:
+        # By force: whether a scrollbar is needed is not known yet when the rows have just come.
+        self.scroll_to(y=self._rows.count, animate=False, immediate=True, force=True)
+
     def watch_following(self, following: bool) -> None:
         """Back to the newest row."""
         if following:
-            self.scroll_to(y=self._rows.count, animate=False, immediate=True)
+            self._to_the_end()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """The wheel and the scroll bar count as moving, too."""
@@ -311,7 +315,7 @@ class LogView(ScrollView, can_focus=True):
     def on_resize(self) -> None:
         """Stay at the newest row."""
         if self.following:
-            self.scroll_to(y=self._rows.count, animate=False, immediate=True)
+            self._to_the_end()
 
     def action_line(self, step: int) -> None:
         """A line up or down."""

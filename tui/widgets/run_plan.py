@@ -7,6 +7,7 @@ from rich.text import Text
 from textual.widgets import Static
 
 from core.config import RunConfig
+from core.i18n import gettext as _
 from core.text import visible
 from tui.form_facts import Facts, Notice, notices, short
 from tui.form_model import FormModel
@@ -23,12 +24,20 @@ def all_notices(model: FormModel, known: tuple[RunConfig, Facts] | None) -> list
     return found if known is None or model.errors else found + notices(*known)
 
 
+def looking() -> str:
+    """What stands there while nothing is known."""
+    return _("looking at data, model and machine …")
+
+
 class RunPlan(Static):
     """A dim word, then what there is to say; warnings with their sign."""
 
     def show(self, found: list[Notice]) -> None:
         """Show these lines."""
         variables = self.app.theme_variables
+        if not found:
+            self.update(Text(looking(), style=variables.get("secondary", "")))
+            return
         table = Table.grid(padding=(0, 2, 0, 0), expand=True)
         table.add_column(no_wrap=True, style=variables.get("secondary", ""))
         table.add_column(ratio=1)
@@ -54,4 +63,6 @@ class RunLine(Static):
             text.append(sign + visible(warning.text), style=self.app.theme_variables.get("warning", ""))
         elif known is not None:
             text.append(short(*known))
+        else:
+            text.append(looking())
         self.update(text)
