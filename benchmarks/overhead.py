@@ -6,12 +6,13 @@ device and takes orders; once it is alone, once the app shows it on Monitor in a
 installed: a process that reads its events).
 
 Two percent are less than what a virtual machine changes from one minute to the next. So all three train at the same
-time, but in turns: each takes the same 200 steps (`--segment`), over the same batches, while the others wait and the
-app of the one that is watched is stopped (SIGSTOP) outside of its turns. The order of the turns rotates. The ratio is
-the median over the turns of the worker's seconds by the peer's for the same steps; its standard error is that of the
-mean of the ratios. All run in the worker's environment; the first and the last turn of each are not counted. What goes
-by the clock (an event, a picture of the app) is due at once after each wait, which counts against the worker: the
-more, the shorter a turn. `--keep FILE` pools the turns of several calls.
+time, but in turns: each takes the same 400 steps (`--segment`), over the same batches, while the others wait and the
+app of the one that is watched is stopped (SIGSTOP) outside of its turns. The order of the turns rotates. The first
+steps of a turn (`--lead`) are not counted: what goes by the clock (an event, a picture of the app) is due at once after
+the wait, and a run that never waits has none of it. The ratio is the median over the turns of the worker's seconds by
+the peer's for the same steps, beside it that of all seconds together; the standard error is that of the mean of the
+ratios. All run in the worker's environment; the first and the last turn of each are not counted. `--keep FILE` pools
+the turns of several calls.
 
 `python benchmarks/overhead.py [--reviews 64000] [--device cuda --model xlm-roberta-base-shape --bf16]`
 """
@@ -26,6 +27,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,22 +51,27 @@ class Turns:
         self.worked: list[float] = []
         self._read = os.fdopen(self._lines, "r")
 
-    def inherit(self, steps: int) -> dict[str, Any]:
+    def inherit(self, steps: int, lead: int) -> dict[str, Any]:
         """What `Popen` needs beside the command: descriptors, and the environment's additions."""
         tell, hear = self._far
-        return {"pass_fds": self._far, "more": {paced.STEPS: str(steps), paced.TELL: str(tell), paced.HEAR: str(hear)}}
+        more = {paced.STEPS: steps, paced.LEAD: lead, paced.TELL: tell, paced.HEAR: hear}
+        return {"pass_fds": self._far, "more": {name: str(value) for name, value in more.items()}}
 
     def started(self) -> None:
         """Close the far end's descriptors here, so that its death is noticed."""
         for descriptor in self._far:
             os.close(descriptor)
 
-    def take(self) -> bool:
-        """Let it take its turn; False when it has none left."""
+    def take(self, counted: Callable[[], None] | None = None) -> bool:
+        """Let it take its turn; False when it has none left. `counted` is called when its counted steps begin."""
         try:
             os.write(self._go, b"g")
         except BrokenPipeError:
             return False
+        if not self._read.readline():
+            return False
+        if counted is not None:
+            counted()
         line = self._read.readline()
         if not line:
             return False
@@ -77,9 +84,12 @@ class Turns:
 def main() -> None:
     """Measure all three and print the table."""
     parser = common.parser(__doc__, reviews=64_000, repeat=1)
-    parser.add_argument("--segment", type=int, default=200, help="steps a turn")
+    parser.add_argument("--segment", type=int, default=400, help="steps a turn")
+    parser.add_argument("--lead", type=int, default=100, help="steps at the beginning of a turn that are not counted")
     parser.add_argument("--keep", type=Path, default=None, help="add the turns to this file, and count those in it")
     options = parser.parse_args()
+    options.segment = min(options.segment, -(-options.reviews // options.batch))
+    options.lead = min(options.lead, options.segment // 4)
     common.set_threads(options)
     # A process that ends between two turns is noticed by its empty line.
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
@@ -94,7 +104,7 @@ def main() -> None:
             config = common.make_config(options, model)
             for name, values in measure(options, config, directory, shares).items():
                 figures.setdefault(name, []).extend(values)
-    steps = min(options.segment, -(-options.reviews // options.batch))
+    steps = options.segment - options.lead
     if options.keep is not None:
         figures = _pool(options, figures)
     print(f"Overhead: {options.reviews} reviews, batch {options.batch}, {options.model}, {options.device}")
@@ -103,7 +113,7 @@ def main() -> None:
     print(f"\nIn its turns the watcher took {100 * statistics.fmean(shares):.1f}% of a core.")
 
 
-HEADER = ("median of the turns", "ms a step", "ratio", "standard error", "CPU ratio", "turns")
+HEADER = ("median of the turns", "ms a step", "ratio", "of all seconds", "standard error", "CPU ratio", "turns")
 
 
 def measure(options: Any, config: Any, directory: Path, shares: list[float]) -> dict[str, list[tuple[float, float]]]:
@@ -111,7 +121,7 @@ def measure(options: Any, config: Any, directory: Path, shares: list[float]) -> 
     request, answer = directory / "request.json", directory / "answer.json"
     request.write_text(json.dumps({"config": config.model_dump(mode="json")}), encoding="utf-8")
     turns = {PLAIN: Turns(), ALONE: Turns(), "": Turns()}
-    given = turns[PLAIN].inherit(options.segment)
+    given = turns[PLAIN].inherit(options.segment, options.lead)
     # One for all: it depends on how busy the machine is at that moment.
     environment = common.product_environment(config)
     with (directory / "bare.log").open("wb") as log:
@@ -125,7 +135,9 @@ def measure(options: Any, config: Any, directory: Path, shares: list[float]) -> 
         )
     command = [sys.executable, "-P", str(common.HERE / "paced.py"), "worker"]
     made = [
-        workers.Worker(config, directory / "runs", command, environment, **turns[name].inherit(options.segment))
+        workers.Worker(
+            config, directory / "runs", command, environment, **turns[name].inherit(options.segment, options.lead)
+        )
         for name in (ALONE, "")
     ]
     for each in turns.values():
@@ -142,14 +154,14 @@ def measure(options: Any, config: Any, directory: Path, shares: list[float]) -> 
         while running:
             for name in order:
                 watched = name not in (PLAIN, ALONE)
-                before = _cpu(process)
                 if watched:
                     _hold(process, False)
-                running = turns[name].take()
+                before: list[float] = []
+                running = turns[name].take(lambda before=before: before.append(_cpu(process)))
                 if watched:
                     _hold(process, True)
                     if running:
-                        shares.append((_cpu(process) - before) / turns[name].seconds[-1])
+                        shares.append((_cpu(process) - before[0]) / turns[name].seconds[-1])
                 if not running:
                     break
             order = order[1:] + order[:1]
@@ -169,7 +181,7 @@ def measure(options: Any, config: Any, directory: Path, shares: list[float]) -> 
 
 def _pool(options: Any, figures: dict[str, list[tuple[float, float]]]) -> dict[str, list[tuple[float, float]]]:
     """The turns of this call and of those that left theirs in the file."""
-    names = ("batch", "model", "data", "device", "bf16", "threads", "segment")
+    names = ("batch", "model", "data", "device", "bf16", "threads", "segment", "lead")
     same = {name: getattr(options, name) for name in names}
     common.add_lines(options.keep, ({"side": side, "turns": turns, **same} for side, turns in figures.items()))
     return {
@@ -197,6 +209,7 @@ def _row(name: str, turns: list[tuple[float, float]], plain: list[tuple[float, f
         name,
         f"{1000 * common.median(seconds for seconds, _ in turns) / steps:.2f}",
         f"{common.median(ratios):.3f}",
+        f"{sum(ours[0] for ours in turns) / sum(peer[0] for peer in plain):.3f}",
         "–" if error is None else f"{error:.3f}",
         f"{common.median(worked):.3f}",
         str(len(turns)),

@@ -1,8 +1,9 @@
 """One side of `overhead.py`: trains a few steps when it is told to, says how long they took, and waits.
 
 `paced.py bare REQUEST ANSWER` is the peer, `paced.py worker RUN_DIR` the product's worker. Both train with a callback
-that at every `STEPS` steps (environment) reports the seconds and CPU seconds of the steps since its turn began, as a
-line on the file descriptor `TELL`, and waits for a byte on `HEAR`. Waiting costs no CPU time.
+that at every `STEPS` steps (environment) ends its turn and waits for a byte on the file descriptor `HEAR`, which costs
+no CPU time. The first `LEAD` steps of a turn are not counted; after them, and at the end of the turn, it writes a line
+to `TELL`: an empty one, and the seconds and CPU seconds of the steps between.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-STEPS, TELL, HEAR = "NSMC_TUI_PACE_STEPS", "NSMC_TUI_PACE_TELL", "NSMC_TUI_PACE_HEAR"
+STEPS, LEAD = "NSMC_TUI_PACE_STEPS", "NSMC_TUI_PACE_LEAD"
+TELL, HEAR = "NSMC_TUI_PACE_TELL", "NSMC_TUI_PACE_HEAR"
 
 
 def pace() -> Any:
@@ -22,7 +24,7 @@ def pace() -> Any:
     import torch
     from transformers import TrainerCallback
 
-    steps, tell, hear = (int(os.environ[name]) for name in (STEPS, TELL, HEAR))
+    steps, lead, tell, hear = (int(os.environ[name]) for name in (STEPS, LEAD, TELL, HEAR))
 
     class Pace(TrainerCallback):
         begun: tuple[float, float] | None = None
@@ -36,9 +38,12 @@ def pace() -> Any:
             self.begun = None
 
         def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            if state.global_step % steps == 0:
+            place = state.global_step % steps
+            if place == 0:
                 self._end()
                 os.read(hear, 1)
+            if place == lead:
+                os.write(tell, b"\n")
                 self.begun = time.perf_counter(), time.process_time()
 
         def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
