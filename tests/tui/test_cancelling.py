@@ -27,14 +27,12 @@ class Pipe(InspectorProcess):
     def __init__(self, retries: int = 2) -> None:
         super().__init__(retries)
         self.taken_back: list[str] = []
-        self.most = 0
         self.freeze = False
         self.frozen = False
         self._names: dict[int, str] = {}
 
     async def _send(self, message: dict[str, Any]) -> None:
         self._names[message["id"]] = message["op"]
-        self.most = max(self.most, len(self._pending))
         await super()._send(message)
 
     def _take_back(self, number: int) -> None:
@@ -114,4 +112,3 @@ async def test_escape_while_the_inspector_computes(finished_run: Path, monkeypat
         assert answer.text == text + " 끝"
         assert left.deletion is None
         assert pipe.pid == pid
-        assert pipe.most == 1
