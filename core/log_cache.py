@@ -27,7 +27,7 @@ from typing import IO, Any
 from core.log_batch import Batch, read_batch, write_batch
 from core.paths import cache_dir
 
-VERSION = 1
+VERSION = 2
 """Raise it when the same log would give other columns."""
 # Shorter logs, and shorter ends of long ones, are read in no time.
 LEAST = 4 << 20
@@ -56,6 +56,16 @@ class LogCache:
         # Whether the log is as it was at the last writing, and how far log and entry are known to agree.
         self._same = False
         self._end = self._place = self._inode = 0
+
+    @property
+    def known(self) -> bool:
+        """Whether there is an entry that may hold what `read` gives."""
+        try:
+            with self.entry.open("rb") as entry:
+                head = _line(entry)
+        except OSError:
+            return False
+        return bool(head.get("version") == VERSION and head.get("file") == _identity(self._status))
 
     def read(self) -> Iterator[Batch]:
         """The batches that are kept and still hold."""

@@ -47,22 +47,41 @@ class Pyramid:
     """
 
     def __init__(self) -> None:
-        self.low = [Growing(np.float32) for _ in range(LEVELS)]
-        self.high = [Growing(np.float32) for _ in range(LEVELS)]
+        self._low = [Growing(np.float32) for _ in range(LEVELS)]
+        self._high = [Growing(np.float32) for _ in range(LEVELS)]
+        # From this group of 16 on the levels above are behind: they are made when somebody looks.
+        self._behind: int | None = None
+
+    @property
+    def low(self) -> list[Growing]:
+        """The lowest values, level by level."""
+        self._catch_up()
+        return self._low
+
+    @property
+    def high(self) -> list[Growing]:
+        """The highest values, level by level."""
+        self._catch_up()
+        return self._high
 
     def update(self, start: int, values: np.ndarray) -> None:
         """Take the values from `start` (a multiple of 16) to the end."""
-        low: np.ndarray = values
-        high: np.ndarray = values
-        for level in range(LEVELS):
-            start //= FAN
-            low, high = _groups(low, high)
-            self.low[level].put(start, low)
-            self.high[level].put(start, high)
-            above = start // FAN * FAN
-            if above != start:
-                low, high = self.low[level].view()[above:], self.high[level].view()[above:]
-                start = above
+        start //= FAN
+        low, high = _groups(values, values)
+        self._low[0].put(start, low)
+        self._high[0].put(start, high)
+        self._behind = start if self._behind is None else min(start, self._behind)
+
+    def _catch_up(self) -> None:
+        if self._behind is None:
+            return
+        start, self._behind = self._behind, None
+        for level in range(1, LEVELS):
+            start = start // FAN
+            below = slice(start * FAN, None)
+            low, high = _groups(self._low[level - 1].view()[below], self._high[level - 1].view()[below])
+            self._low[level].put(start, low)
+            self._high[level].put(start, high)
 
 
 def _groups(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -70,11 +89,12 @@ def _groups(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if rest:
         fill = np.full(rest, NAN, np.float32)
         low, high = np.concatenate([low, fill]), np.concatenate([high, fill])
-    lows = np.fmin.reduce(low.reshape(-1, FAN), axis=1)
-    highs = np.fmax.reduce(high.reshape(-1, FAN), axis=1)
+    # Turned round, numpy compares many groups at once instead of one after the other.
+    lows = np.fmin.reduce(np.ascontiguousarray(low.reshape(-1, FAN).T), axis=0)
+    highs = np.fmax.reduce(np.ascontiguousarray(high.reshape(-1, FAN).T), axis=0)
     if np.isinf(highs).any():
         finite = np.where(np.isinf(high), np.float32(NAN), high).reshape(-1, FAN)
-        highs = np.fmax.reduce(finite, axis=1)
+        highs = np.fmax.reduce(np.ascontiguousarray(finite.T), axis=0)
         highs = np.where(np.isnan(highs), lows, highs)
     return lows, highs
 
@@ -103,10 +123,13 @@ class Column:
         finite = np.isfinite(values)
         many = int(np.count_nonzero(finite))
         self.finite += many
-        self.gaps += int(np.count_nonzero(np.isinf(values)))
         self.not_positive += int(np.count_nonzero(values <= 0))
-        if many:
-            self.newest = float(values[finite][-1])
+        if many == len(values):
+            self.newest = float(values[-1])
+        else:
+            self.gaps += int(np.count_nonzero(np.isinf(values)))
+            if many:
+                self.newest = float(values[finite][-1])
         self._store(values)
         aligned = start // FAN * FAN
         self.pyramid.update(aligned, self.slice(aligned, self.count) if aligned != start else values)

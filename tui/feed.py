@@ -14,7 +14,7 @@ from core.errors import NsmcTuiError
 from core.events import EVENTS_FILE, encode
 from core.foreign import open_log, signature, source_of
 from core.log_batch import Batch
-from core.log_scan import NAN, parse, scan
+from core.log_scan import NAN, Scan, parse, scan
 from core.runs import STATUS_FILE, Run, load_run
 from tui.telemetry import Progress, Telemetry
 
@@ -57,6 +57,8 @@ class LogReader:
         self.path = path
         self._offset = 0
         self._inode = 0
+        # Whether a sample was given and the log behind it not read to its end: it was cut off.
+        self._sampled = False
 
     def read(self) -> Iterator[tuple[News, float]]:
         """What is new, and the share of the log that is read. Costs a `stat` when there is nothing new."""
@@ -67,30 +69,46 @@ class LogReader:
         size = status.st_size
         if size < self._offset or (self._inode and status.st_ino != self._inode):
             self._offset = 0
+            self._sampled = False
             yield News(begin=True), 0.0
         self._inode = status.st_ino
         if size <= self._offset:
             return
-        sampled = self._offset == 0 and size >= SAMPLED_FROM
-        if sampled:
-            yield News(self._sample(size), sample=True), 0.0
-        for batch in self._kept(status) if sampled else scan(self.path, self._offset, size):
+        if self._offset == 0 and size >= SAMPLED_FROM:
+            yield from self._read_long(status)
+            return
+        for batch in scan(self.path, self._offset, size):
             self._offset = batch.end
             yield News(batch), batch.end / size
-        if sampled:
+        if self._sampled:
+            self._sampled = False
             yield News(whole=True), 1.0
 
-    def _kept(self, status: os.stat_result) -> Iterator[Batch]:
-        """All of a long log: what the cache has of it, and then the rest, which is put there."""
+    def _read_long(self, status: os.stat_result) -> Iterator[tuple[News, float]]:
+        """A sample of a long log; then what the cache has of it, and the rest, which is put there."""
         # Most runs that are opened have a short log.
         from core.log_cache import LogCache
 
+        size = status.st_size
         cache = LogCache(self.path, status)
-        end = 0
-        for batch in cache.read():
-            end = batch.end
-            yield batch
-        yield from cache.keep(scan(self.path, end, status.st_size))
+        # A log that was never read is begun with at once: the cores that the app does not start on are free.
+        early = None if cache.known else Scan(self.path, 0, size)
+        try:
+            sample = self._sample(size)
+            self._sampled = True
+            yield News(sample, sample=True), 0.0
+            for batch in cache.read() if early is None else ():
+                self._offset = batch.end
+                yield News(batch), batch.end / size
+            rest = early or Scan(self.path, self._offset, size)
+            for batch in cache.keep(rest.batches()):
+                self._offset = batch.end
+                yield News(batch), batch.end / size
+        finally:
+            if early is not None:
+                early.close()
+        self._sampled = False
+        yield News(whole=True), 1.0
 
     def _sample(self, size: int) -> Batch:
         """The beginning, the end, and lines from all over the log between them."""
@@ -298,6 +316,11 @@ class RunFeed:
         self.sampled = False
         self._whole.version += self.telemetry.version
         self.telemetry = self._whole
+
+    @property
+    def whole(self) -> Telemetry:
+        """What was taken of the log itself: while a sample is shown, what takes its place."""
+        return self._whole
 
     @property
     def behind(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from tui.columns import BLOCK, FAN, LEVELS, NAN, Column, Places, Pyramid
 
 # The smoothing of so many values is a product with a triangular matrix; longer ones are cut into rows of it.
 ROW = 64
+# From wⁿ = e⁻⁴⁰ on, 1 − wⁿ is 1 in float64.
+DEBIASED = 40.0
 # As many values are smoothed in one go: what takes a few milliseconds.
 PORTION = 1 << 16
 
@@ -28,10 +31,7 @@ def ema(values: np.ndarray, weight: float, total: float = 0.0, count: int = 0) -
         return smooth, last, count + len(where)
     rest = -len(where) % ROW
     rows = np.concatenate([smooth[where], np.zeros(rest)]).reshape(-1, ROW)
-    powers = weight ** np.arange(ROW)
-    # Row j of the triangle holds the weights of values 0 … j in the sum after value j.
-    distance = np.arange(ROW)[:, None] - np.arange(ROW)[None, :]
-    triangle = np.where(distance >= 0, (1 - weight) * powers[np.maximum(distance, 0)], 0.0)
+    powers, triangle = _weights(weight)
     sums = rows @ triangle.T
     whole = weight**ROW
     carries = np.empty(len(rows))
@@ -41,9 +41,20 @@ def ema(values: np.ndarray, weight: float, total: float = 0.0, count: int = 0) -
         carry = carry * whole + end
     sums += carries[:, None] * (powers * weight)
     flat = sums.reshape(-1)[: len(where)]
-    counts = np.arange(count + 1, count + len(where) + 1)
-    smooth[where] = flat / -np.expm1(counts * np.log(weight))
+    if count < DEBIASED / -np.log(weight):
+        counts = np.arange(count + 1, count + len(where) + 1)
+        smooth[where] = flat / -np.expm1(counts * np.log(weight))
+    else:
+        smooth[where] = flat
     return smooth, float(flat[-1]), count + len(where)
+
+
+@lru_cache(maxsize=8)
+def _weights(weight: float) -> tuple[np.ndarray, np.ndarray]:
+    """The powers of a weight, and a triangle: row j holds the weights of values 0 … j in the sum after value j."""
+    powers = weight ** np.arange(ROW)
+    distance = np.arange(ROW)[:, None] - np.arange(ROW)[None, :]
+    return powers, np.where(distance >= 0, (1 - weight) * powers[np.maximum(distance, 0)], 0.0)
 
 
 class Smoothed:

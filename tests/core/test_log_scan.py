@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
-from core import log_scan
 from core.log_batch import Batch
-from core.log_scan import parse, read_batches, scan
+from core.log_scan import parse, read_batches
 
 
 def lines(events: list[Any]) -> bytes:
@@ -69,30 +67,3 @@ def test_half_a_line_waits(tmp_path: Path) -> None:
     assert batch.x.shape[1] == 1
     assert half == b'{"type":"st'
     assert batch.end == path.stat().st_size - len(half)
-
-
-def test_several_processes_read_what_one_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "log"
-    events: list[Any] = []
-    for number in range(1, 4001):
-        events.append(step(number, loss=number / 7, rate=None if number % 5 else 1e-5))
-        if number % 100 == 0:
-            events.append({"type": "eval", "step": number, "metrics": {"a": 1}})
-    path.write_bytes(lines(events))
-    size = path.stat().st_size
-    alone = list(scan(path, 0, size))
-    monkeypatch.setattr(log_scan, "SHARED_FROM", 1)
-    monkeypatch.setattr(log_scan, "MOST_PROCESSES", 3)
-    monkeypatch.setattr(log_scan.os, "cpu_count", lambda: 3)
-    shared = list(scan(path, 0, size))
-    assert len(shared) >= 3
-    for one, many in ((alone, shared),):
-        np.testing.assert_array_equal(
-            np.concatenate([batch.y for batch in one], axis=1), np.concatenate([batch.y for batch in many], axis=1)
-        )
-        np.testing.assert_array_equal(
-            np.concatenate([batch.x for batch in one], axis=1), np.concatenate([batch.x for batch in many], axis=1)
-        )
-        assert [e for b in one for _row, e in b.others] == [e for b in many for _row, e in b.others]
-    assert shared[-1].end == size
-    assert shared[-1].last == events[-2]

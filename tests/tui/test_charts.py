@@ -106,7 +106,7 @@ async def test_the_cursor_reads_all_charts_at_once(run: Path) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         grid = await opened(pilot)
         smooth = plain_ema([float(np.float32(loss_at(step))) for step in range(1, STEPS + 1)], 0.9)
-        assert caption(app, "loss") == f"{smooth[-1]:.4f}"
+        assert caption(app, "loss") == f"{loss_at(STEPS):.4f} ~{smooth[-1]:.4f}"
         await pilot.press("c", "left", "left", "left")
         await until(pilot, lambda: grid.cursor is not None and grid.cursor < STEPS)
         step = round(grid.cursor or 0)
@@ -169,13 +169,13 @@ async def test_other_runs_are_laid_over_with_sign_and_legend(run: Path) -> None:
             pilot, lambda grid: len(grid.sources) == 2 and grid.sources[1].telemetry.tracks["step"].count
         )
         await until(pilot, lambda: "1 1200 watched  2 1200 other" in screen_text(app))
-        await until(pilot, lambda: caption(app, "loss").endswith("2:0.9000"))
+        await until(pilot, lambda: caption(app, "loss").endswith("2:~0.9000"))
         text = screen_text(app)
         plot = "\n".join(line[:38] for line in text.split("\n")[4:12])
         assert "1" in plot
         assert "2" in plot
         await pilot.press("c")
-        await until(pilot, lambda: caption(app, "loss").startswith("1:"))
+        await until(pilot, lambda: caption(app, "loss").startswith("1:~"))
         assert grid.sources[1].telemetry.steps[-1] == 100
         await pilot.press("escape", "O")
         await until(pilot, lambda: len(grid.sources) == 1 and "2 1200 other" not in screen_text(app))

@@ -21,7 +21,7 @@ from core.i18n import N_
 from core.i18n import gettext as _
 from core.settings import load_settings, save_setting
 from tui.chart_choices import Choices
-from tui.chart_drawing import Source
+from tui.chart_sources import Sources
 from tui.feed import RunFeed
 from tui.keymap import key
 from tui.pace import Pace
@@ -75,7 +75,7 @@ class MonitorScreen(MonitorOrders):
         super().__init__(run_dir, feed)
         self._others: list[RunFeed] = []
         self._overlay = list(overlay)
-        self._sources: dict[Path, Source] = {}
+        self._sources = Sources()
         self._pace = Pace(FRAME)
         self._drawn_state = ""
         self._later = False
@@ -140,6 +140,9 @@ class MonitorScreen(MonitorOrders):
         if event.feed.take():
             # More is waiting; keys come first.
             self.call_later(self.post_message, FeedNews(event.feed))
+        if event.feed.behind:
+            # So that all of it can be drawn when it is read.
+            self.query_one(ChartGrid).smooth_ahead(self._sources.ahead(event.feed))
         self._dirty = True
         self._draw_soon()
 
@@ -227,14 +230,8 @@ class MonitorScreen(MonitorOrders):
             message = _("reading …")
         else:
             message = _("This run told no figures.") + "\n" + _("Its log may say why; worker.log says more.")
-        sources = [self._source(feed) for feed in (self._feed, *self._others)]
+        sources = [self._sources.of(feed) for feed in (self._feed, *self._others)]
         self.query_one(ChartGrid).show(sources, live=live, message=message)
-
-    def _source(self, feed: RunFeed) -> Source:
-        source = self._sources.get(feed.run_dir)
-        if source is None or source.telemetry is not feed.telemetry:
-            source = self._sources[feed.run_dir] = Source(feed.telemetry, _name(feed.run_dir))
-        return source
 
     def _ended(self, state: str) -> None:
         if self.nsmc.demo and state == "finished" and not self._left:
@@ -343,8 +340,3 @@ class MonitorScreen(MonitorOrders):
     def _not_kept(self, event: NotKept) -> None:
         reason = event.error.strerror or event.error
         self.nsmc.say(_("the choice could not be kept: {reason}").format(reason=reason), severity="warning")
-
-
-def _name(run_dir: Path) -> str:
-    parts = run_dir.name.split("-", 2)
-    return f"{parts[1][:4]} {parts[2]}" if len(parts) == 3 and len(parts[1]) == 6 else run_dir.name

@@ -75,6 +75,13 @@ class ChartBoard(Widget):
         self._choose()
         self.redraw()
 
+    def smooth_ahead(self, source: Source) -> None:
+        """Smooth a portion of the lines of a run that is still being read, for the metrics in view."""
+        for metric in self.shown:
+            made = source.smooth(metric, self.choices.smoothing)
+            if made is not None:
+                made.sync()
+
     def filter(self, pattern: str) -> None:
         """Show the metrics that `pattern` finds."""
         self.choices.filter = pattern

@@ -100,14 +100,16 @@ class Captions:
                 reading = self._read(source, metric)
                 if reading is None:
                     continue
-                text = metric.text(reading.raw)
-                if reading.smooth is not None:
-                    text = metric.text(reading.smooth) if self.several else f"{text} ~{metric.text(reading.smooth)}"
+                raw, smooth = reading.raw, reading.smooth
             else:
                 column = metric.column(source.telemetry)
                 if column is None:
                     continue
-                text = metric.text(smoothed.newest if smoothed is not None else column.newest)
+                raw, smooth = column.newest, smoothed.newest if smoothed is not None else None
+            # As it was told, as `watch` and `show` have it, and smoothed; of several runs there is room for one.
+            text = "" if self.several and smooth is not None else metric.text(raw)
+            if smooth is not None:
+                text = f"{text} ~{metric.text(smooth)}".lstrip()
             parts.append(Segment((" " if parts else "") + sign + text, style))
         return parts
 
