@@ -64,8 +64,9 @@ async def test_escape_while_the_inspector_computes(finished_run: Path, monkeypat
         await until(pilot, lambda: isinstance(app.screen, ReviewScreen) and app.screen.attention.heat is not None, 60)
         review, pipe = app.screen, app.inspector._process
         assert isinstance(pipe, Pipe)
-        # Prefetching for Review's neighbours is no answer that anyone waits for.
-        await until(pilot, lambda: pipe.idle, 30)
+        # Review's neighbours are fetched ahead one after the other; between two of them the process is idle.
+        ahead = app.inspector
+        await until(pilot, lambda: ahead._prefetching is not None and ahead._prefetching.done() and pipe.idle, 30)
         pid = pipe.pid
 
         # The search of What if, in a text that keeps it busy.
