@@ -39,8 +39,9 @@ def capture(outputs: Any) -> NDArray[np.float32] | None:
     """The attention in a model's answer to one text, as float32 of shape (layers, heads, tokens, tokens).
 
     `outputs` is what a `transformers` model returned for a batch of one with `output_attentions=True`. None when the
-    model gave none (implementations other than eager answer with an empty tuple), or maps that are not tokens ×
-    tokens (Funnel pools the tokens, Longformer keeps windows).
+    model gave none (implementations other than eager answer with an empty tuple), maps that are not tokens × tokens
+    (Funnel pools the tokens, Longformer keeps windows), or numbers that are no shares (SqueezeBERT gives scores before
+    the softmax, MiniMax layers that have none).
     """
     import numpy as np
 
@@ -56,7 +57,9 @@ def capture(outputs: Any) -> NDArray[np.float32] | None:
     result = np.empty((len(layers), *shape[1:]), dtype=np.float32)
     for index, layer in enumerate(layers):
         result[index] = layer[0].detach().float().cpu().numpy()
-    return result
+    # Of each map one row is enough to tell. A row may have less than 1: GPT-OSS gives some of it to no token.
+    last = result[:, :, -1, :]
+    return result if bool((last >= 0).all()) and bool((last.sum(-1) < 1.01).all()) else None
 
 
 def select(attention: Floats, layer: int | None = None, head: int | None = None) -> Floats:
@@ -281,6 +284,7 @@ def _text_json(inspection: Inspection, words: Floats | None, threshold: float) -
         "pred": answer_at(inspection, threshold),
         "threshold": threshold,
         "probabilities": list(inspection.probabilities),
+        "model_notes": list(inspection.notes),
     }
 
 

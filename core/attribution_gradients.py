@@ -28,10 +28,15 @@ def embeddings_as(loaded: LoadedModel, values: Any = None) -> Iterator[list[Any]
     """Inside, the model's word embeddings come out as `values` (rows × tokens × size), or for None as they are.
 
     Gives a list that holds, after a forward pass, what came out: a leaf of the graph that gradients can be had of.
+    Raises NotImplementedError for a model whose embeddings do not come out as one tensor (CANINE, I-BERT).
     """
+    import torch
+
     seen: list[Any] = []
 
     def replace(_module: Any, _inputs: Any, output: Any) -> Any:
+        if not isinstance(output, torch.Tensor):
+            raise NotImplementedError
         leaf = (output if values is None else values).detach().requires_grad_()
         seen.append(leaf)
         # Models may change what they embed in place, which a leaf does not allow.

@@ -21,6 +21,7 @@ def _base(inspection: Inspection) -> dict[str, Any]:
         "labels": list(inspection.labels),
         "probabilities": list(inspection.probabilities),
         "pred": inspection.pred,
+        "model_notes": list(inspection.notes),
     }
 
 

@@ -21,9 +21,9 @@ from core import inspector_protocol as protocol
 from core.errors import InspectorError, NsmcTuiError, OutOfMemoryError
 from core.failures import explain
 from core.i18n import gettext as _
-from core.inspector_models import MAX_MODELS, ModelShelf
 from core.inspector_ops import Answer, Task, find
 from core.inspector_protocol import RequestCancelledError
+from core.inspector_shelf import MAX_MODELS, ModelShelf
 
 if TYPE_CHECKING:
     import numpy as np

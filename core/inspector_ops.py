@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from core.inspector_models import LoadedModel, ModelShelf
+    from core.inspector_models import LoadedModel
+    from core.inspector_shelf import ModelShelf
 
 Request = dict[str, Any]
 

@@ -91,9 +91,9 @@ class Inspection:
     text: the text as asked for. tokens, words: see `core.tokenization`. cut: offset from which the text did not fit
     into the window, or None. logits, probabilities: one a class, in the order of `labels`. attention: float32 of
     shape (layers, heads, tokens, tokens), read-only, rows asking and columns answering, each row summing to 1; None
-    when it was not asked for or the model gives none, which `note` then explains. cls: index of the token that the
-    classifier reads. max_length: the limit in tokens that was in force. model: the path asked. seconds: duration of
-    the forward pass.
+    when it was not asked for or the model gives none, which `note` then explains. notes: what a reader should know of
+    the model, as in `ModelInfo`. cls: index of the token that the classifier reads. max_length: the limit in tokens
+    that was in force. model: the path asked. seconds: duration of the forward pass.
     """
 
     model: str
@@ -108,6 +108,7 @@ class Inspection:
     max_length: int | None
     seconds: float
     note: str = ""
+    notes: tuple[str, ...] = ()
     fingerprint: str = ""
     mean_pooled: bool = False
     attention: NDArray[np.float32] | None = field(default=None, repr=False)
@@ -276,6 +277,7 @@ def inspection_from(header: dict[str, Any], payload: bytes | bytearray = b"") ->
             max_length=header["max_length"],
             seconds=header["seconds"],
             note=header["note"],
+            notes=tuple(header["notes"]),
             fingerprint=header["fingerprint"],
             mean_pooled=header["mean_pooled"],
             attention=arrays_from(header, payload).get("attention"),

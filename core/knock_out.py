@@ -7,6 +7,7 @@ stay.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -22,14 +23,23 @@ if TYPE_CHECKING:
     from core.inspector_models import Inputs, LoadedModel
     from core.inspector_ops import Task
 
-PROJECTIONS = (
-    "attention.output.dense",  # BERT, RoBERTa, XLM-R, ELECTRA, DeBERTa
-    "attention.out_lin",  # DistilBERT
-    "attention.dense",  # ALBERT
-    "attn.Wo",  # ModernBERT
-    "attention.post_proj",  # Funnel
-    "self_attn.o_proj",  # Gemma, Llama, Qwen
-    "attn.c_proj",  # GPT-2
+PROJECTIONS = re.compile(
+    r"(?:^|\.)(?:"
+    + "|".join(
+        (
+            r"attention\.output\.dense",  # BERT, RoBERTa, XLM-R, ELECTRA, DeBERTa, BigBird
+            r"attention\.out_lin",  # DistilBERT
+            r"attentions\.\d+\.out_lin",  # XLM, FlauBERT
+            r"(?<!bottleneck\.)attention\.dense",  # ALBERT, GPT-NeoX; MobileBERT's bottleneck makes queries of it
+            r"attention\.attn\.o",  # MPNet
+            r"attn\.Wo",  # ModernBERT
+            r"attention\.post_proj",  # Funnel
+            r"self_attn\.(?:o_proj|out_proj|dense)",  # Gemma, Llama, Qwen; OPT, BioGPT; Phi
+            r"attn\.c_proj",  # GPT-2
+            r"attn\.(?:attention\.)?out_proj",  # GPT-J, MPT; GPT-Neo
+        )
+    )
+    + ")$"
 )
 """How the modules are called that take the heads' contexts, one after the other, and mix them."""
 
@@ -66,6 +76,8 @@ def unavailable(loaded: LoadedModel) -> str:
 def _find(loaded: LoadedModel, inputs: Inputs) -> Heads | None:
     import torch
 
+    from core.attention import capture
+
     n_heads = getattr(loaded.model.config, "num_attention_heads", None)
     if not isinstance(n_heads, int):
         return None
@@ -76,16 +88,19 @@ def _find(loaded: LoadedModel, inputs: Inputs) -> Heads | None:
         called.append(module)
         widths.append(given[0].shape[-1])
 
-    found = [module for name, module in loaded.model.named_modules() if name.endswith(PROJECTIONS)]
+    found = [module for name, module in loaded.model.named_modules() if PROJECTIONS.search(name)]
     handles = [module.register_forward_pre_hook(note) for module in found]
     try:
         # Layers that share their weights (ALBERT) are one module: calls, not modules, are layers.
         with torch.inference_mode():
-            loaded.run([inputs])
+            attention = capture(loaded.run([inputs], attention=True))
     finally:
         for handle in handles:
             handle.remove()
     if not called or any(width % n_heads for width in widths):
+        return None
+    # Half of ConvBERT's "heads" are convolutions: what is switched off must be what the maps show.
+    if attention is not None and attention.shape[:2] != (len(called), n_heads):
         return None
     return Heads(tuple(called), n_heads)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from core.config import ModelConfig
 from core.errors import ModelError, OfflineError
 from core.i18n import gettext as _
+from core.model_directory import check_directory
 
 if TYPE_CHECKING:
     import torch
@@ -136,20 +137,13 @@ def _offline(name: str) -> OfflineError:
 
 def load_tokenizer(model: ModelConfig) -> PreTrainedTokenizerBase:
     """The tokenizer of a named model. Raises ModelError or OfflineError."""
-    from transformers import AutoTokenizer
+    from core import saved_tokenizer
 
     name = str(model.name)
-    _check_directory(name)
-    try:
-        tokenizer = _loading(
-            name, _("tokenizer"), lambda: AutoTokenizer.from_pretrained(name, revision=model.revision, **_local(name))
-        )
-    except ModelError as error:
-        if _has_no_tokenizer(name):
-            raise _without_tokenizer(name) from error
-        raise
-    if _is_blank(tokenizer):
-        raise _without_tokenizer(name)
+    check_directory(name)
+    tokenizer = _loading(
+        name, _("tokenizer"), lambda: saved_tokenizer.load(name, revision=model.revision, **_local(name))
+    )
     if tokenizer.pad_token_id is None:
         raise ModelError(
             _("the tokenizer of {name} has no padding token").format(name=name),
@@ -158,42 +152,12 @@ def load_tokenizer(model: ModelConfig) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def _has_no_tokenizer(name: str) -> bool:
-    """Whether `name` is a directory in which nothing is named as the files of a tokenizer are."""
-    path = Path(name).expanduser()
-    known = ("*token*", "*vocab*", "merges.txt", "*.model", "*spiece*", "*spm*", "*bpe*")
-    return path.is_dir() and not any(found for pattern in known for found in path.glob(pattern))
-
-
-def _is_blank(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Whether `tokenizer` knows no piece of text.
-
-    transformers makes one with nothing but special tokens where it finds no files, and says nothing.
-    """
-    if not tokenizer.vocab_files_names or getattr(tokenizer, "backend_tokenizer", None) is None:
-        # Tokenizers of bytes and characters have no files.
-        return False
-    added = {str(token) for token in tokenizer.added_tokens_decoder.values()} | set(tokenizer.all_special_tokens)
-    # Unigram begins with its mark of a space.
-    return all(not piece.strip("▁") for piece in tokenizer.get_vocab().keys() - added)
-
-
-def _without_tokenizer(name: str) -> ModelError:
-    return ModelError(
-        _("{name} has no tokenizer").format(name=name),
-        _(
-            "Copy tokenizer.json and tokenizer_config.json (or the vocabulary) of the model that it was trained from "
-            "beside its config.json."
-        ),
-    )
-
-
 def load_config(model: ModelConfig) -> PretrainedConfig:
     """The config of a named model with the run's overrides and two labels. Raises ModelError or OfflineError."""
     from transformers import AutoConfig
 
     name = str(model.name)
-    _check_directory(name)
+    check_directory(name)
     config, unused = _loading(
         name,
         _("config"),
@@ -234,20 +198,6 @@ def _local(name: str) -> dict[str, Any]:
     except (HTTPError, OfflineModeIsEnabled, OSError):
         return {"local_files_only": True}
     return {}
-
-
-def _check_directory(name: str) -> None:
-    path = Path(name).expanduser()
-    looks_like_path = name.startswith((".", "/", "~")) or name.count("/") > 1
-    if looks_like_path and not path.is_dir():
-        raise ModelError(
-            _("no such directory: {path}").format(path=name),
-            _("Give a directory with config.json, tokenizer and weights, or a model's name on the Hub."),
-        )
-    if path.is_dir() and not (path / "config.json").is_file():
-        inner = sorted(path.glob("*/config.json"))
-        near = _("Perhaps {path}?").format(path=inner[-1].parent) if inner else ""
-        raise ModelError(_("{path} has no config.json: it is not a model").format(path=name), near)
 
 
 def build_model(model: ModelConfig, config: PretrainedConfig) -> tuple[torch.nn.Module, list[str]]:

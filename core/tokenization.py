@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.text import clusters
+from core.token_gaps import fill_gaps
 
 _WORD = re.compile(r"\S+")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -125,8 +126,9 @@ def encode(tokenizer: Any, text: str, max_length: int | None = None) -> Encoded:
     if max_length is not None:
         room = max(max_length, tokenizer.num_special_tokens_to_add() + 1)
         limits = {"truncation": True, "max_length": room, "return_overflowing_tokens": True}
+    given = _SURROGATE.sub("\ufffd", text)
     batch = tokenizer(
-        [_SURROGATE.sub("\ufffd", text)],
+        [given],
         return_offsets_mapping=True,
         return_special_tokens_mask=True,
         return_attention_mask=True,
@@ -150,10 +152,16 @@ def encode(tokenizer: Any, text: str, max_length: int | None = None) -> Encoded:
         special,
         [unk_id is not None and token == unk_id for token in ids],
     )
-    cut = None
+    cut, ends = None, (0, len(text))
     # A tokenizer that cuts on the left leaves words without tokens in front; there is no offset to grey out from.
-    if len(batch["input_ids"]) > 1 and getattr(tokenizer, "truncation_side", "right") == "right":
-        cut = max((token.end for token in tokens if not token.special), default=0)
+    if len(batch["input_ids"]) > 1:
+        spans = [(token.start, token.end) for token in tokens if not token.special]
+        if getattr(tokenizer, "truncation_side", "right") == "right":
+            cut = max((end for _start, end in spans), default=0)
+            ends = (0, cut)
+        else:
+            ends = (min((start for start, _end in spans), default=len(text)), len(text))
+    tokens = fill_gaps(text, given, words, tokens, offsets, tokenizer, ends)
     return Encoded(row, tokens, words, cut)
 
 

@@ -17,9 +17,9 @@ from core.errors import UsageError
 from core.export_attention import ReviewExport
 from core.export_svg import View
 from core.inspector_answers import Attribution
-from core.inspector_models import ModelShelf
 from core.inspector_ops import Task, find
 from core.inspector_protocol import Question, RequestCancelledError, pack
+from core.inspector_shelf import ModelShelf
 from tests.core.tiny_models import MODELS, NASTY, save_model
 from tui.heat_view import HeatChoice, heat_of
 

@@ -18,7 +18,8 @@ from core import inspector_protocol as protocol
 from core import inspector_questions as questions
 from core.errors import InspectorError, ModelError, UsageError
 from core.inspector_client import InspectorSession, inspect_once, inspector_session
-from core.inspector_models import ModelShelf, expected_bytes, load
+from core.inspector_loading import load
+from core.inspector_shelf import ModelShelf, expected_bytes
 from tests.core.tiny_models import save_model
 
 
@@ -77,7 +78,7 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Raw]:
 
 def test_open_and_inspect(session: InspectorSession, models: list[str]) -> None:
     info = session.open(models[0])
-    assert (info.model_type, info.labels, info.window, info.notes) == ("bert", ("부정", "긍정"), 128, ())
+    assert (info.model_type, info.labels, info.window) == ("bert", ("부정", "긍정"), 128)
     assert info.device in {"cpu", "cuda"}
     got = session.inspect(models[0], "정말 최고", 128)
     size = len(got.tokens)

@@ -13,7 +13,7 @@ from core import neighbours
 from core.embedding import embed, last_layer
 from core.errors import InspectorError
 from core.inspector_client import InspectorSession, inspector_session
-from core.inspector_models import load
+from core.inspector_loading import load
 from core.neighbour_ops import order
 from core.train_index import build
 from core.train_reviews import TrainReviews

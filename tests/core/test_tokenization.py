@@ -23,12 +23,16 @@ def tokenizer(request: pytest.FixtureRequest) -> Any:
     return tokenizer
 
 
-def check(encoded: Encoded, text: str, kind: str) -> None:
+def check(encoded: Encoded, text: str, tokenizer: Any) -> None:
     """What must hold of any text: stated again from the text alone, not through the code under test."""
     assert [(w.text, w.start, w.end) for w in encoded.words] == [
         (word, start, start + len(word)) for word, start in _naive_words(text)
     ]
     covered: set[int] = set()
+    safe = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    # One unknown token may stand for several words: it belongs to the longest.
+    bridges = [s for s in tokenizer([safe], return_offsets_mapping=True)["offset_mapping"][0] if " " in _plain(text, s)]
+    bridged = {place for start, end in bridges for place in range(start, end)}
     boundaries = {edge for c in clusters(text) for edge in (c.start, c.end)}
     for token in encoded.tokens:
         if token.special:
@@ -48,8 +52,13 @@ def check(encoded: Encoded, text: str, kind: str) -> None:
     for word in encoded.words:
         # A word in which nothing but control characters was given has no token to be covered by.
         missing = [i for i in range(word.start, min(word.end, end)) if i not in covered]
-        lost = [i for i in missing if not _may_be_dropped(text, i, kind)]
+        lost = [i for i in missing if i not in bridged and not _is_dropped(tokenizer, text[i])]
         assert not lost, (word, [text[i] for i in lost], encoded.tokens)
+
+
+def _plain(text: str, span: tuple[int, int]) -> str:
+    """What is in `span` of `text`, whitespace of any kind as a space, but for what is at its ends."""
+    return "".join(" " if char.isspace() else char for char in text[span[0] : span[1]]).strip()
 
 
 def _naive_words(text: str) -> list[tuple[str, int]]:
@@ -64,21 +73,16 @@ def _naive_words(text: str) -> list[tuple[str, int]]:
     return found
 
 
-def _may_be_dropped(text: str, index: int, kind: str) -> bool:
-    if kind == "wordpiece":
-        return unicodedata.category(text[index]) in {"Cc", "Cf", "Co", "Cs"} or text[index] == "\ufffd"
-    if kind == "metaspace":
-        # NFKC has composed it with the character before, which stands for both (ㅎㅠ becomes 휴).
-        pair = text[max(0, index - 1) : index + 1]
-        return len(unicodedata.normalize("NFKC", pair)) < len(pair)
-    return False
+def _is_dropped(tokenizer: Any, char: str) -> bool:
+    """Whether the tokenizer makes nothing of it: a control character, a mark that it strips."""
+    return not set(tokenizer.tokenize("\ufffd" if "\ud800" <= char <= "\udfff" else char)) - {"▁", "Ġ"}
 
 
 @pytest.mark.parametrize("text", NASTY, ids=[ascii(text[:12]) for text in NASTY])
 @pytest.mark.parametrize("max_length", [None, 128, 8])
 def test_nasty_texts(tokenizer: Any, text: str, max_length: int | None) -> None:
     encoded = encode(tokenizer, text, max_length)
-    check(encoded, text, tokenizer.kind)
+    check(encoded, text, tokenizer)
     if max_length is not None:
         assert len(encoded.tokens) <= max_length
         whole = encode(tokenizer, text).tokens
@@ -95,7 +99,98 @@ def test_real_reviews(tokenizer: Any) -> None:
         reviews = [line.split("\t")[1] for line, _n in zip(file, range(5001), strict=False)][1:]
     assert len(reviews) == 5000
     for review in reviews:
-        check(encode(tokenizer, review, 128), review, tokenizer.kind)
+        check(encode(tokenizer, review, 128), review, tokenizer)
+
+
+def variants() -> dict[str, Any]:
+    """Tokenizers whose normalizers and pre-tokenizers move characters about, by what they do."""
+    from tokenizers import Regex, normalizers, pre_tokenizers, processors
+
+    made = {}
+    for name, normalizer in {
+        "takes apart and strips": normalizers.BertNormalizer(lowercase=True),
+        "composes after all": normalizers.NFKC(),
+        "shortens laughs": normalizers.Replace(Regex("ㅋ{2,}"), "ㅋㅋ"),
+        "as it is": None,
+    }.items():
+        made[name] = TOKENIZERS["wordpiece"]()
+        made[name].backend_tokenizer.normalizer = normalizer
+    quotes = [normalizers.Replace("''", '"'), normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase()]
+    for name, normalizer, pre in (
+        ("as ALBERT", normalizers.Sequence(quotes), pre_tokenizers.Metaspace()),
+        ("not split", None, pre_tokenizers.Metaspace(prepend_scheme="first", split=False)),
+        ("never in front", normalizers.NFD(), pre_tokenizers.Metaspace(prepend_scheme="never")),
+    ):
+        made[name] = TOKENIZERS["metaspace"]()
+        made[name].backend_tokenizer.normalizer, made[name].backend_tokenizer.pre_tokenizer = normalizer, pre
+    for name, prefix, trim in (("space in front", True, True), ("spaces kept", True, False)):
+        made[name] = byte = TOKENIZERS["byte_level"]()
+        byte.backend_tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
+        byte.backend_tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), trim, prefix)
+    made["cut in front"] = TOKENIZERS["wordpiece"]()
+    made["cut in front"].truncation_side = "left"
+    return made
+
+
+SPELLED = ["영화</s>좋다<mask>", "영화<mask>a [MASK]끝 [UNK]", "''인용'' ㅎㅎㅠㅠ ㅋㅏ ㅋㅋㅋㅋ요 ㅋㅋㅋ"]
+
+
+@pytest.mark.parametrize("max_length", [None, 8])
+@pytest.mark.parametrize("name", sorted(variants()))
+def test_other_ways_to_normalize_and_split(name: str, max_length: int | None) -> None:
+    tokenizer = variants()[name]
+    reads_left = tokenizer.truncation_side == "left" and max_length is not None
+    for text in (*NASTY, *SPELLED):
+        encoded = encode(tokenizer, text, max_length)
+        limits = {} if max_length is None else {"truncation": True, "max_length": max_length}
+        safe = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        assert encoded.inputs["input_ids"] == tokenizer(safe, **limits)["input_ids"]
+        if not reads_left:
+            check(encoded, text, tokenizer)
+
+
+def test_characters_that_melt_into_one_belong_to_it() -> None:
+    """NFKC makes 휴 of ㅎ and ㅠ, ALBERT one quote of two, a replacement two laughs of five."""
+    made = variants()
+    for name, text, wanted in (
+        ("composes after all", "ㅠㅠ ㅎㅠ", ["ㅠㅠ", "ㅎㅠ"]),
+        ("as ALBERT", "영화 ''", ["영화", "''"]),
+        ("shortens laughs", "ㅋㅋㅋㅋㅋ 영화", ["ㅋㅋㅋㅋㅋ", "영화"]),
+        ("space in front", "영화</s>좋", ["영화</s>좋"]),
+    ):
+        encoded = encode(made[name], text)
+        for number, word in enumerate(wanted):
+            own = [token for token in encoded.tokens if token.word == number]
+            assert (min(token.start for token in own), max(token.end for token in own)) == (
+                text.index(word),
+                text.index(word) + len(word),
+            ), (name, own)
+    [melted] = [token for token in encode(made["composes after all"], "ㅠㅠ ㅎㅠ").tokens if token.word == 1]
+    assert melted.text == "ㅎㅠ"
+    after = encode(made["space in front"], "영화</s>좋").tokens
+    assert {token.text for token in after if token.start >= 6} <= {"", "좋"}
+
+
+def test_every_word_of_real_reviews_gets_exactly_its_tokens(tokenizer: Any) -> None:
+    """Their ids are those of the word by itself: no offset is asked."""
+    if not NSMC.exists():
+        pytest.skip(f"{NSMC} is not there")
+    with NSMC.open(encoding="utf-8", newline="\n") as file:
+        reviews = [line.split("\t")[1] for line, _n in zip(file, range(5001), strict=False)][1:]
+    # What byte-level BPE makes of a word depends on whether it is the first.
+    space = " " if tokenizer.kind == "byte_level" else ""
+    words = sorted({space * (start > 0) + word for review in reviews for word, start in _naive_words(review)})
+    alone = dict(zip(words, tokenizer(words, add_special_tokens=False)["input_ids"], strict=True))
+    blank = tokenizer.convert_tokens_to_ids("Ġ")
+    for review in reviews:
+        encoded = encode(tokenizer, review)
+        given: list[list[int]] = [[] for _word in encoded.words]
+        for token, number in zip(encoded.tokens, encoded.inputs["input_ids"], strict=True):
+            if token.word is not None:
+                given[token.word].append(number)
+        for word, own in zip(encoded.words, given, strict=True):
+            wanted = alone[space * (word.start > 0) + word.text]
+            assert own == [number for number in wanted if number != blank or not space], word
 
 
 def test_byte_level_korean_reads_as_korean() -> None:

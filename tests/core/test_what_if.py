@@ -208,6 +208,43 @@ def test_knock_out_in_layers_that_share_weights(tmp_path: Path, ask: Asker) -> N
     np.testing.assert_allclose(every.probabilities, got.layers[1], atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("kind", "mixer", "sizes"),
+    [
+        ("mpnet", "mpnet.encoder.layer.{}.attention.attn.o", {}),
+        ("gpt_neo", "transformer.h.{}.attn.attention.out_proj", {"attention_types": [[["global"], 2]]}),
+        ("opt", "model.decoder.layers.{}.self_attn.out_proj", {"ffn_dim": 64, "word_embed_proj_dim": 32}),
+        (
+            "mobilebert",
+            "mobilebert.encoder.layer.{}.attention.output.dense",
+            {"embedding_size": 32, "intra_bottleneck_size": 32, "true_hidden_size": 32},
+        ),
+    ],
+)
+def test_knock_out_equals_a_projection_that_is_deaf_to_a_head(
+    tmp_path: Path, ask: Asker, kind: str, mixer: str, sizes: dict[str, Any]
+) -> None:
+    path = save_model(tmp_path / kind, kind, **sizes)
+    got = ask(questions.knock_out(path, TEXT))
+    peer = Peer(path)
+    assert got.heads.shape == (2, 4, 2)
+    for layer, head in np.ndindex(2, 4):
+        weight = peer.model.get_submodule(mixer.format(layer)).weight
+        kept, size = weight.detach().clone(), weight.shape[1] // 4
+        with peer.torch.no_grad():
+            weight[:, head * size : (head + 1) * size] = 0
+            wanted = peer.model(**peer.inputs).logits[0].softmax(-1).numpy()
+            weight.copy_(kept)
+        np.testing.assert_allclose(got.heads[layer, head], wanted, atol=1e-5)
+    assert np.ptp(got.heads[..., 1]) > 1e-4
+
+
+def test_convolutions_are_no_heads(tmp_path: Path, ask: Asker) -> None:
+    got = ask(questions.knock_out(save_model(tmp_path / "m", "convbert", embedding_size=32), TEXT))
+    assert got.heads is None
+    assert "convbert" in got.note
+
+
 def test_knock_out_leaves_the_model_as_it_was(bert: Path, ask: Asker) -> None:
     before = ask(questions.inspect(bert, TEXT))
     ask(questions.knock_out(bert, TEXT))

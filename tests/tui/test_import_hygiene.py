@@ -40,7 +40,9 @@ def test_all_of_tui_is_light() -> None:
      "text", "foreign", "foreign.tensorboard", "foreign.trainer_state",
      "tokenization", "torchrun", "unknown_tokens", "attention", "worker", "evaluation", "inspector_client",
      "attribution", "attribution_methods", "attribution_ops", "flip", "head_stats", "inspector", "inspector_answers",
-     "inspector_models", "inspector_ops", "inspector_questions", "knock_out", "rank_agreement", "word_edits"],
+     "classifier_reads", "inspector_loading", "inspector_models", "inspector_ops", "inspector_questions",
+     "inspector_shelf", "knock_out", "model_directory", "rank_agreement", "saved_tokenizer", "token_gaps",
+     "word_edits"],
 )  # fmt: skip
 def test_light_modules_of_core_are_light(module: str) -> None:
     assert not loaded(f"import core.{module}") & (HEAVY | {"textual", "rich"})

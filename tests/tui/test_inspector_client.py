@@ -36,7 +36,7 @@ def answer(request):
     body = np.full((2, 2, size, size), 1 / size, "<f4").tobytes()
     fields = {"model": request["model"], "text": request["text"], "tokens": [], "words": [], "cut": None,
               "logits": [0.0, 0.0], "probabilities": [0.5, 0.5], "labels": ["a", "b"], "cls": 0, "max_length": None,
-              "seconds": 0.0, "note": "", "fingerprint": request["text"] if mode == "changing" else "",
+              "seconds": 0.0, "note": "", "notes": [], "fingerprint": request["text"] if mode == "changing" else "",
               "mean_pooled": False,
               "arrays": [{"name": "attention", "dtype": "<f4", "shape": [2, 2, size, size]}]}
     say({"id": request["id"], "ok": True, **fields}, body)

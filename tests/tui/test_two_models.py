@@ -10,6 +10,7 @@ import pytest
 from rich.cells import cell_len
 from textual.widgets import Input, OptionList
 
+from core.attribution_methods import METHODS
 from core.i18n import set_language
 from core.run_marks import RunMarks
 from tests.core.tiny_models import save_model
@@ -92,3 +93,41 @@ async def test_the_same_words_under_two_heats(run_copy: Path, tmp_path: Path, si
         # It is asked once which model.
         await pilot.press("C")
         await until(pilot, lambda: both(app), seconds=30)
+
+
+async def test_other_models_of_other_classes(run_copy: Path, tmp_path: Path) -> None:
+    """Three classes and one say nothing of the second of two; and what is to be known of the other model is told."""
+    from safetensors.torch import load_file, save_file
+    from transformers import AutoModel
+
+    names = dict(enumerate(("bad", "fair", "[good]")))
+    three = save_model(tmp_path / "three", "bert", id2label=names, label2id={name: n for n, name in names.items()})
+    weights = load_file(three / "model.safetensors")
+    # It answers with the class that the run's own model does not have.
+    weights["classifier.bias"][2] = 99
+    save_file(weights, three / "model.safetensors", metadata={"format": "pt"})
+    one = save_model(tmp_path / "stars", "bert", id2label={0: "stars"}, label2id={"stars": 0})
+    AutoModel.from_pretrained(one).save_pretrained(one)
+    app = app_on(run_copy)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await until(pilot, lambda: heated(app), seconds=60)
+        await pilot.press("enter", "C")
+        await until(pilot, lambda: isinstance(app.screen, ModelPicker) and isinstance(app.focused, Input))
+        app.screen.query_one(Input).value = str(three)
+        await pilot.press("enter")
+        await until(pilot, lambda: both(app), seconds=60)
+        screen = app.screen
+        alike = screen.query_one("#alike", SpreadLine)
+        await until(pilot, lambda: "2 and 3 classes" in alike.plain)
+        assert "[good]" in screen_text(app)
+        for _method in METHODS:
+            await pilot.press("m")
+            await until(pilot, lambda: all(side.pane.heat and not side.pane.heat.pending for side in screen.sides))
+        await pilot.press("C")
+        await until(pilot, lambda: isinstance(app.screen, ModelPicker))
+        app.screen.query_one(Input).value = str(one)
+        app.screen.query_one(Input).focus()
+        await pilot.press("enter")
+        await until(pilot, lambda: both(app) and app.screen.sides[1].inspection.model == str(one), seconds=60)
+        await until(pilot, lambda: "2 and 1 classes" in alike.plain)
+        assert any("classifier" in note.message for note in app._notifications)

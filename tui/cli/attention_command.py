@@ -69,7 +69,7 @@ def attention(
     **files: Any,
 ) -> int:
     """Show attention or another method's weights for one review, or write them to files."""
-    from tui.cli.printing import print_json
+    from tui.cli.printing import print_json, print_model_notes
 
     if method not in MAPS and not (layer is None and head is None):
         raise UsageError(
@@ -94,6 +94,7 @@ def attention(
             print("\n".join(str(path) for path in written))
         return 0
     document = answer(asked[0], method, label, layer, head, steps)
+    print_model_notes(document)
     if as_json:
         print_json({**document, "id": asked[0].id, "model": str(asked[0].model)})
     else:

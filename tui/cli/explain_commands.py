@@ -88,8 +88,9 @@ class _Asking:
 
     def print(self, document: dict[str, Any]) -> None:
         """The document as JSON."""
-        from tui.cli.printing import print_json
+        from tui.cli.printing import print_json, print_model_notes
 
+        print_model_notes(document)
         print_json({**document, "id": self.about.id, "model": str(self.about.model)})
 
 
@@ -294,7 +295,9 @@ def _names_and_probabilities(document: dict[str, Any], probabilities: list[float
 
 def _print_answer(document: dict[str, Any], target: int) -> None:
     from core.text import visible
+    from tui.cli.printing import print_model_notes
 
+    print_model_notes(document)
     print(visible(document["text"]))
     print(f"{_names_and_probabilities(document, document['probabilities'])}  {_about(document, target)}")
 

@@ -35,6 +35,12 @@ def say(message: str) -> None:
     print(visible(message), file=sys.stderr, flush=True)
 
 
+def print_model_notes(document: dict[str, Any]) -> None:
+    """What a reader should know of the model that gave `document` (a made-up head, classes turned round), on stderr."""
+    for note in document["model_notes"]:
+        say(f"{_('note')}: {note}")
+
+
 def json_text(document: Any) -> str:
     """JSON for stdout: with its letters where the encoding has them all, else escaped."""
     whole = str(sys.stdout.encoding or "").lower().replace("-", "") == "utf8"

@@ -127,6 +127,8 @@ class ViewActions(Base):
             self._show_inspection(message.answer)
 
     def _show_inspection(self, inspection: Inspection) -> None:
+        if inspection.notes and not self._answered:
+            self.nsmc.say("\n".join(inspection.notes), severity="warning", timeout=15)
         self._answered = True
         self.detail.show_inspection(inspection)
         if self.session is not None and self._opened is not None and self._opened.model is not None:

@@ -194,6 +194,8 @@ class TwoModelsScreen(BaseScreen):
             side.pane.show_message(message.answer.message, message.answer.hint)
         else:
             side.show_answer(message.answer, self.subject.label)
+            if message.answer.notes:
+                self.nsmc.say("\n".join(message.answer.notes), severity="warning", timeout=15)
         self._show_titles()
 
     def action_choose_model(self) -> None:
@@ -220,21 +222,31 @@ class TwoModelsScreen(BaseScreen):
     def _show_titles(self) -> None:
         for number, side in enumerate(self.sides):
             side.show_title(self.joined or number == self.active)
-        quiet = colour(self.app, "secondary")
-        text = Text()
-        own, other = self.sides
-        if own.inspection is not None and other.inspection is not None:
-            target = own.pred
-            before, after = own.inspection.probabilities[target], other.inspection.probabilities[target]
-            name = class_names()[target] if len(own.inspection.labels) == 2 else visible(own.inspection.labels[target])
-            text = Text.assemble((f"p({name}) ", quiet), f"{before:.3f}", (" | ", quiet), f"{after:.3f}")
-            text.append(f"  Δ {after - before:+.3f}".replace("-", "−"), quiet)
-            if own.pred != other.pred:
-                text.append("  " + _("another answer"), "bold")
+        text = self._answers()
         rank = self._rank_agreement()
         value = "" if rank is None else f"{rank:+.2f}".replace("-", "−")
         said = "" if rank is None else _("heat on the words: ρ {value}").format(value=value)
         self.query_one("#alike", SpreadLine).show(text, said, said and f"ρ {value}")
+
+    def _answers(self) -> Text:
+        """The probability of the own model's answer, from both; nothing while one of them has not answered."""
+        quiet = colour(self.app, "secondary")
+        own, other = self.sides
+        if own.inspection is None or other.inspection is None:
+            return Text()
+        labels = own.inspection.labels
+        if len(labels) != len(other.inspection.labels):
+            # Nothing tells which class of one stands for which of the other.
+            said = _("{n} and {m} classes: the answers cannot be compared")
+            return Text(said.format(n=len(labels), m=len(other.inspection.labels)))
+        target = own.pred
+        before, after = own.inspection.probabilities[target], other.inspection.probabilities[target]
+        name = class_names()[target] if len(labels) == 2 else visible(labels[target])
+        text = Text.assemble((f"p({name}) ", quiet), f"{before:.3f}", (" | ", quiet), f"{after:.3f}")
+        text.append(f"  Δ {after - before:+.3f}".replace("-", "−"), quiet)
+        if own.pred != other.pred:
+            text.append("  " + _("another answer"), "bold")
+        return text
 
     def _rank_agreement(self) -> float | None:
         """Spearman's ρ between the two heats on the words of the text; None where there are not two of them.
