@@ -23,6 +23,7 @@ from tui.feed import RunFeed
 from tui.screens.evaluation import EvaluationScreen
 from tui.screens.help import HelpScreen
 from tui.screens.monitor import MonitorScreen
+from tui.screens.new_run import NewRunScreen
 from tui.screens.runs import RunsScreen
 from tui.widgets.chart_grid import ChartGrid
 from tui.widgets.confusion import Confusion
@@ -271,8 +272,8 @@ async def test_number_keys_help_palette_and_hangul_letters(run_copy: Path) -> No
         await until(pilot, lambda: isinstance(app.screen, RunsScreen))
         names = [command.title for command in app.get_system_commands(app.screen)]
         assert {"New run", "Review", "Evaluation"} <= set(names)
-        await pilot.press("ㄷ")
-        await until(pilot, lambda: isinstance(app.screen, EvaluationScreen))
+        await pilot.press("ㅅ")
+        await until(pilot, lambda: isinstance(app.screen, NewRunScreen))
 
 
 async def test_an_app_opened_on_a_run_has_the_list_behind_it_and_leaves_from_there(run_copy: Path) -> None:
