@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import statistics
 import sys
@@ -24,9 +25,13 @@ from pathlib import Path
 
 import numpy as np
 import pexpect
+import pyte
 from common import NSMC, machine, table
 
 QUIET = 0.05
+PRIVATE = re.compile(rb"\x1b\[[<=>][0-9;]*[a-z]")
+"""Sequences that pyte takes for others: Kitty's keys, xterm's."""
+
 LOOKS = 0.25
 """Seconds that a reader looks at a review before the next key: time to fetch the ones after it."""
 
@@ -67,10 +72,11 @@ def make_run(directory: Path, count: int = 25_000) -> Path:
 
 
 class Terminal:
-    """A program in a pseudo-terminal, and what it has written."""
+    """A program in a pseudo-terminal, and what stands on its screen."""
 
     def __init__(self, command: list[str], columns: int, lines: int, **environment: str) -> None:
-        self.written = b""
+        self.screen = pyte.Screen(columns, lines)
+        self.stream = pyte.ByteStream(self.screen)
         self.child = pexpect.spawn(
             command[0],
             command[1:],
@@ -81,37 +87,55 @@ class Terminal:
         # pexpect waits 50 ms before each key unless told otherwise.
         self.child.delaybeforesend = None
 
-    def read(self, seconds: float) -> bool:
-        """Whether something came within `seconds`."""
+    def read(self, quiet: float) -> list[tuple[float, bytes]]:
+        """What comes until nothing has come for `quiet` seconds, each part with its time."""
+        parts: list[tuple[float, bytes]] = []
         try:
-            self.written += self.child.read_nonblocking(1 << 16, timeout=seconds)
+            while True:
+                part = self.child.read_nonblocking(1 << 16, timeout=quiet)
+                parts.append((time.perf_counter(), part))
         except (pexpect.TIMEOUT, pexpect.EOF):
-            return False
-        return True
+            return parts
 
-    def until(self, marker: bytes, seconds: float = 60.0) -> float:
-        """When `marker` was there in what was written since the last key."""
+    def shows(self, marker: str) -> bool:
+        """Whether `marker` stands in a line."""
+        return any(marker in line for line in self.lines())
+
+    def lines(self) -> list[str]:
+        """What stands on the screen. pyte's own way of telling fails amid a picture, for half of a wide letter."""
+        columns = range(self.screen.columns)
+        return ["".join(self.screen.buffer[y][x].data for x in columns) for y in range(self.screen.lines)]
+
+    def until(self, marker: str, seconds: float = 60.0, quiet: float = QUIET) -> tuple[float, float]:
+        """When `marker` came onto the screen, and when the last of what was written with it came.
+
+        Only cells that differ are written, so the screen is looked at and not what is written; that takes longer than
+        the app needs, and is done when the app has written nothing for `quiet` seconds.
+        """
         end = time.perf_counter() + seconds
-        while marker not in self.written:
-            self.read(0.5)
+        found = last = time.perf_counter() if self.shows(marker) else 0.0
+        while not found:
+            for last, part in self.read(quiet):
+                self.stream.feed(PRIVATE.sub(b"", part))
+                if not found and self.shows(marker):
+                    found = last
             if time.perf_counter() > end:
-                raise SystemExit(f"{marker!r} did not appear in {self.written[-2000:]!r}")
-        return time.perf_counter()
+                raise SystemExit(f"{marker!r} did not appear in\n" + "\n".join(self.lines()))
+        return found, last
 
-    def settle(self, quiet: float = QUIET) -> float:
-        """When the last of the answer came."""
-        last = time.perf_counter()
-        while self.read(quiet):
-            last = time.perf_counter()
-        return last
+    def settle(self, quiet: float = QUIET) -> None:
+        """Wait for silence."""
+        for _time, part in self.read(quiet):
+            self.stream.feed(PRIVATE.sub(b"", part))
 
-    def press(self, key: bytes, marker: bytes) -> tuple[float, float]:
+    def press(self, key: bytes, marker: str) -> tuple[float, float]:
         """Milliseconds until `marker`, and until all was written."""
-        self.written = b""
+        if self.shows(marker):
+            raise SystemExit(f"{marker!r} is there before the key")
         begun = time.perf_counter()
         self.child.send(key)
-        found = self.until(marker)
-        return 1000 * (found - begun), 1000 * (max(found, self.settle()) - begun)
+        found, last = self.until(marker)
+        return 1000 * (found - begun), 1000 * (last - begun)
 
     def close(self) -> None:
         """End the program."""
@@ -121,9 +145,9 @@ class Terminal:
 def peer(keys: int, columns: int, lines: int) -> list[float]:
     """Milliseconds a key of the minimal app."""
     terminal = Terminal([sys.executable, "-c", PEER], columns, lines)
-    terminal.until(b"counted 0")
+    terminal.until("counted 0")
     terminal.settle(0.5)
-    times = [terminal.press(b"n", f"counted {number + 1} ".encode())[0] for number in range(keys)]
+    times = [terminal.press(b"n", f"counted {number + 1} ")[0] for number in range(keys)]
     terminal.close()
     return times
 
@@ -149,24 +173,24 @@ def measure(run_dir: Path, keys: int, columns: int, lines: int, home: Path) -> d
     for _turn in range(5):
         shutil.rmtree(home / "state", ignore_errors=True)
         terminal = Terminal([*command, "--screen", "evaluation"], columns, lines, **environment)
-        terminal.until(b"macro")
+        terminal.until("macro")
         terminal.settle(1.0)
-        found["open"].append(terminal.press(b"5", f"#{ids[0]}".encode() if columns >= 120 else b"1 of")[0])
+        found["open"].append(terminal.press(b"5", f"#{ids[0]}" if columns >= 120 else "1 of")[0])
         if _turn < 4:
             terminal.close()
     if columns < 120:
         # One pane at a time: the text comes with a key.
-        terminal.press(b"\r", b"#")
+        terminal.press(b"\r", f"#{ids[0]}")
     if (run_dir / "model" / "config.json").is_file():
         # The model loads once; that is not what is measured here.
-        terminal.until(b"layer", 120)
+        terminal.until("layer", 120)
     terminal.settle(2.0)
     place = 0
     for name in ("n: text", "n: all"):
         found[name] = []
     for _key in range(keys):
         place += 1
-        text, whole = terminal.press(b"n", f"#{ids[place]}".encode())
+        text, whole = terminal.press(b"n", f"#{ids[place]}")
         found["n: text"].append(text)
         found["n: all"].append(whole)
         terminal.settle(LOOKS)
@@ -174,7 +198,7 @@ def measure(run_dir: Path, keys: int, columns: int, lines: int, home: Path) -> d
     found["verdict: all"] = []
     for number in range(keys):
         name, letter = (("sarcasm", b"s"), ("ambiguous", b"a"))[number % 2]
-        kept, whole = terminal.press(letter, f"{name} · #{ids[place]}".encode())
+        kept, whole = terminal.press(letter, f"{name} · #{ids[place]}")
         place += 1
         found["verdict: kept on disk"].append(kept)
         found["verdict: all"].append(whole)

@@ -15,6 +15,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import select
 import statistics
 import struct
@@ -30,6 +31,12 @@ import numpy as np
 
 QUIET = 0.04
 """Seconds of silence after which a key counts as answered."""
+
+APART = 0.005
+"""Seconds between two writings that are no parts of one."""
+
+PLACE = re.compile(rb"\x1b\[(\d+);\d+H")
+"""Where the cursor is put: the line."""
 
 BESIDE = 120
 """Columns from which the map stands beside the list."""
@@ -114,8 +121,12 @@ class Terminal:
                 break
             part = os.read(self.master, 1 << 16)
             self.seen = (self.seen + part)[-200_000:]
+            now = time.perf_counter()
+            if count and now - last > APART and set(PLACE.findall(part)) == {b"1"}:
+                # The machine's figures in the top line, every two seconds: no part of the answer.
+                continue
             count += len(part)
-            last = time.perf_counter()
+            last = now
         return last, count
 
     def press(self, key: bytes) -> tuple[float, int]:

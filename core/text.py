@@ -6,6 +6,7 @@ text through `visible`; the attention views use `clusters`, which keeps the way 
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import NamedTuple
 
@@ -13,6 +14,11 @@ _BIDI = set(range(0x202A, 0x202F)) | set(range(0x2066, 0x206A)) | {0x200E, 0x200
 # Terminals draw Hangul fillers two cells wide, rich counts none: a visible dot keeps columns straight.
 _FILLERS = {0x3164, 0x115F, 0x1160, 0xFFA0}
 _LINE_SEPARATORS = {0x0085, 0x2028, 0x2029}
+
+
+# Characters that are clusters of their own among each other, and are drawn as they are: printable ASCII, Hangul
+# syllables and letters. Most reviews have no others, and need no search for the ends of clusters.
+_PLAIN = re.compile("[ -~\uac00-\ud7a3\u3131-\u3163]*")
 
 
 class Cluster(NamedTuple):
@@ -64,6 +70,8 @@ def visible_lines(text: str) -> list[str]:
 
 def clusters(text: str) -> list[Cluster]:
     """The grapheme clusters of `text` in order, covering it without gaps (UAX 29, as the `regex` package has it)."""
+    if _PLAIN.fullmatch(text):
+        return [Cluster(place, place + 1, character) for place, character in enumerate(text)]
     import regex
 
     return [Cluster(m.start(), m.end(), visible(m.group())) for m in regex.finditer(r"\X", text)]

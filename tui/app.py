@@ -26,10 +26,12 @@ from core.settings import load_settings, save_setting
 from core.text import visible
 from tui import collecting, colour_depth
 from tui.app_alerts import AlertingApp
+from tui.key_path import QuickKeys
 from tui.keymap import key, localise, own_bindings
 from tui.machine import MachineReader
 from tui.screens.base import RunScreen
 from tui.sixteen import of_sixteen
+from tui.terminal_memory import TerminalMemory
 from tui.terminal_output import frugal
 from tui.themes import THEMES
 
@@ -65,7 +67,7 @@ class MarksNotKept(Message):
         self.error = error
 
 
-class NsmcTuiApp(AlertingApp):
+class NsmcTuiApp(QuickKeys, AlertingApp):
     """`nsmc-tui` on a runs directory. `run` and `screen` say where to open; `demo` goes on to the review by itself.
 
     `index` has runs that were read while the app was still being imported, and `feed` the log of `run`, for the first
@@ -103,6 +105,7 @@ class NsmcTuiApp(AlertingApp):
         self._inspector: InspectorClient | None = None
         self._machine = MachineReader()
         self._decisions: Decisions | None = None
+        self._terminal = TerminalMemory()
         # Only themes that know our colours; Textual's ANSI themes have none that rich could draw.
         for name in list(self.available_themes):
             if name not in ("textual-dark", "textual-light"):
@@ -140,7 +143,11 @@ class NsmcTuiApp(AlertingApp):
         return [] if self.screen.styles.background.a == 1 else super()._background_screens
 
     def _display(self, screen: Screen[Any], renderable: Any) -> None:
-        super()._display(screen, frugal(renderable))
+        super()._display(screen, frugal(renderable, self._terminal))
+
+    def on_resize(self) -> None:
+        """The terminal is another one than before: wider, or taken back after it was left to the shell."""
+        self._terminal.forget()
 
     def _started(self) -> None:
         if not gc.isenabled():

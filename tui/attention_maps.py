@@ -6,6 +6,7 @@ the next keys may ask for; it is safe to call from a thread.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ class AttentionMaps:
         assert inspection.attention is not None
         self.attention: NDArray[np.float32] = inspection.attention
         self._special = np.asarray(inspection.special_mask, dtype=bool)
-        self._kept: dict[tuple[Any, ...], Floats] = {}
+        self._kept: dict[tuple[Any, ...], Any] = {}
         self._lock = Lock()
 
     @property
@@ -42,14 +43,14 @@ class AttentionMaps:
     def matrix(self, method: str, layer: int | None, head: int | None) -> Floats:
         """The map of `method` (`attention` or `rollout`); `layer` and `head` None for means, as `core.attention`."""
         if method == "rollout":
-            return self._keep(("rollout", layer), lambda: self._rollout(layer))
+            return self.keep(("rollout", layer), lambda: self._rollout(layer))
         if layer is not None and head is not None:
             return self.attention[layer, head]
         if layer is not None:
-            return self._keep(("layer", layer), lambda: attentions.select(self.attention, layer, None))
+            return self.keep(("layer", layer), lambda: attentions.select(self.attention, layer, None))
         if head is not None:
-            return self._keep(("head", head), lambda: attentions.select(self.attention, None, head))
-        return self._keep(("all",), self._mean_of_all)
+            return self.keep(("head", head), lambda: attentions.select(self.attention, None, head))
+        return self.keep(("all",), self._mean_of_all)
 
     def warm(self) -> None:
         """Compute every mean and the rollout of the last layer."""
@@ -66,12 +67,11 @@ class AttentionMaps:
 
         `special` False leaves out the tokens that the tokenizer added.
         """
-        kept = self._keep(("small", size, special), lambda: self._small(size, special))
+        kept = self.keep(("small", size, special), lambda: self._small(size, special))
         return np.asarray(kept, dtype=np.float32)
 
-    # -- computing ---------------------------------------------------------------------------------------------
-
-    def _keep(self, key: tuple[Any, ...], make: Any) -> Floats:
+    def keep(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+        """What is kept under `key`; `make` makes it where there is nothing yet."""
         with self._lock:
             found = self._kept.get(key)
         if found is None:
@@ -80,6 +80,8 @@ class AttentionMaps:
             with self._lock:
                 self._kept[key] = found
         return found
+
+    # -- computing ---------------------------------------------------------------------------------------------
 
     def _mean_of_all(self) -> Floats:
         # The mean of the layers' means, which are kept anyhow.

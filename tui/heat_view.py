@@ -6,6 +6,7 @@ Numbers only; how they look is `tui.heat_scale`'s and the widgets' business.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -166,11 +167,31 @@ class Heat:
         """Names and weights of the tokens that the tokenizer added, where they are shown."""
         return tuple((unit.label, float(self.row[n])) for n, unit in enumerate(self.units) if unit.special)
 
-    @property
+    @cached_property
     def top(self) -> float:
         """The highest weight, whatever its sign, on the text and the tokens around it: the end of the scale."""
         on_text = float(np.abs(self.characters).max()) if len(self.characters) else 0.0
         return max([on_text, *(abs(weight) for _name, weight in self.added)])
+
+
+@dataclass(frozen=True, eq=False)
+class _Grouping:
+    """Which tokens and which characters make up each unit.
+
+    places: for each token the index of its unit, None for none. tokens, of_token: the tokens with a unit, and the unit
+    of each. order, starts, counts: `of_token` sorted, where each unit begins in it, and how many tokens it has.
+    characters, of_character: code point offsets that units stand for, unit by unit, and the unit of each.
+    """
+
+    units: tuple[Unit, ...]
+    places: list[int | None]
+    tokens: NDArray[np.int64]
+    of_token: NDArray[np.int64]
+    order: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    characters: NDArray[np.int64]
+    of_character: NDArray[np.int64]
 
 
 def heat_of(
@@ -192,15 +213,16 @@ def heat_of(
     elif not choice.attributed:
         return None
     flags = np.asarray(inspection.special_mask, dtype=bool)
-    units, places = _units(inspection, choice)
+    grouping = _grouping_of(inspection, choice, maps)
+    units, places = grouping.units, grouping.places
     matrix, row, special = _from_attention(inspection, choice, maps, flags)
-    weights = _on_units(row, places, len(units))
+    weights = _on_units(row, grouping)
     between: NDArray[np.floating[Any]] = np.zeros((0, 0), dtype=np.float32)
     if matrix is not None:
-        between = _between(matrix, places, len(units), choice.by_word)
+        between = _between(matrix, grouping, choice.by_word)
     query, marked = "", tuple[int, ...]()
     if choice.attributed:
-        weights, special = _from_attribution(inspection, choice, attribution, units, places, flags)
+        weights, special = _from_attribution(inspection, choice, attribution, grouping, flags)
     else:
         query = attention.asking(inspection)
         marked = tuple(sorted({place for token in asking if (place := places[token]) is not None}))
@@ -212,7 +234,8 @@ def heat_of(
         units=units,
         matrix=between,
         row=weights,
-        characters=_on_characters(len(inspection.text), units, weights),
+        # The pieces of one syllable share its span: together they are what it got.
+        characters=_sums(grouping.characters, weights[grouping.of_character], len(inspection.text)),
         hottest=_hottest(units, weights),
         query=query,
         special=special,
@@ -222,32 +245,32 @@ def heat_of(
     )
 
 
-def _between(
-    matrix: NDArray[np.floating[Any]], places: list[int | None], count: int, by_word: bool
-) -> NDArray[np.floating[Any]]:
+def _between(matrix: NDArray[np.floating[Any]], grouping: _Grouping, by_word: bool) -> NDArray[np.floating[Any]]:
     """`matrix` (tokens × tokens) between units."""
-    kept = np.array([token for token, place in enumerate(places) if place is not None], dtype=np.int64)
-    inner = matrix if len(kept) == len(places) else matrix[np.ix_(kept, kept)]
-    if not by_word or not count:
+    kept = grouping.tokens
+    inner = matrix if len(kept) == len(grouping.places) else matrix[np.ix_(kept, kept)]
+    if not by_word or not grouping.units:
         # Each token is its own unit.
         return inner
     # `core.attention.word_matrix` without products of matrices, whose threads cost milliseconds beside a training
     # run: units are numbered by their first token, so sorting brings the tokens of each together.
-    units = np.array([place for place in places if place is not None], dtype=np.int64)
-    order = np.argsort(units, kind="stable")
-    starts = np.searchsorted(units[order], np.arange(count))
+    order, starts = grouping.order, grouping.starts
     sums = np.add.reduceat(np.add.reduceat(inner[order][:, order], starts, axis=1), starts, axis=0)
-    result: NDArray[np.floating[Any]] = sums / np.bincount(units, minlength=count)[:, None].astype(matrix.dtype)
+    result: NDArray[np.floating[Any]] = sums / grouping.counts[:, None].astype(matrix.dtype)
     return result
 
 
-def _on_units(row: NDArray[np.floating[Any]], places: list[int | None], count: int) -> NDArray[np.float64]:
+def _on_units(row: NDArray[np.floating[Any]], grouping: _Grouping) -> NDArray[np.float64]:
     """The sum of `row` (one weight a token) over each unit's tokens."""
-    kept = [(token, place) for token, place in enumerate(places) if place is not None]
-    if not kept:
-        return np.zeros(count)
-    tokens, units = zip(*kept, strict=True)
-    return np.bincount(units, weights=row[list(tokens)], minlength=count).astype(np.float64)
+    weights = np.asarray(row, dtype=np.float64)[grouping.tokens]
+    return _sums(grouping.of_token, weights, len(grouping.units))
+
+
+def _sums(places: NDArray[np.int64], weights: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """The sum of the weights that belong to each of `count` places."""
+    result: NDArray[np.float64] = np.zeros(count)
+    np.add.at(result, places, weights)
+    return result
 
 
 def unit_tokens(inspection: Inspection, choice: HeatChoice, unit: int) -> tuple[int, ...]:
@@ -283,30 +306,58 @@ def _from_attribution(
     inspection: Inspection,
     choice: HeatChoice,
     given: Sequence[float] | NDArray[np.floating[Any]] | None,
-    units: tuple[Unit, ...],
-    places: list[int | None],
+    grouping: _Grouping,
     flags: NDArray[np.bool_],
 ) -> tuple[NDArray[np.float64], float]:
     """The weight of each unit, and the share of all weight, whatever its sign, that is on special tokens."""
     if given is None:
-        return np.zeros(len(units)), 0.0
+        return np.zeros(len(grouping.units)), 0.0
     values = np.nan_to_num(np.asarray(given, dtype=np.float64))
     if choice.method in BY_WORD:
         # A word beyond the window has no unit; one of several tokens has its weight once.
-        result = np.zeros(len(units))
-        for token, place in zip(inspection.tokens, places, strict=True):
+        result = np.zeros(len(grouping.units))
+        for token, place in zip(inspection.tokens, grouping.places, strict=True):
             if place is not None and token.word is not None:
                 result[place] = values[token.word]
         return result, 0.0
     total = float(np.abs(values).sum())
     special = float(np.abs(values[flags]).sum()) / total if total else 0.0
-    return _on_units(values, places, len(units)), special
+    return _on_units(values, grouping), special
 
 
 def _cycle(number: int | None, step: int, count: int) -> int | None:
     # Positions 0 … count - 1, then the mean.
     place = ((count if number is None else number) + step) % (count + 1)
     return None if place == count else place
+
+
+def _grouping_of(inspection: Inspection, choice: HeatChoice, maps: AttentionMaps | None) -> _Grouping:
+    """The units for `choice`; with `maps` they are worked out once, for another layer or head has the same."""
+    if maps is None:
+        return _grouping(inspection, choice)
+    key = ("units", choice.special == "shown", choice.by_word)
+    grouping: _Grouping = maps.keep(key, lambda: _grouping(inspection, choice))
+    return grouping
+
+
+def _grouping(inspection: Inspection, choice: HeatChoice) -> _Grouping:
+    units, places = _units(inspection, choice)
+    pairs = [(token, place) for token, place in enumerate(places) if place is not None]
+    tokens, of_token = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    order = np.argsort(of_token, kind="stable")
+    lengths = [max(0, unit.end - unit.start) for unit in units]
+    spans = [np.arange(unit.start, unit.end) for unit in units]
+    return _Grouping(
+        units=units,
+        places=places,
+        tokens=tokens,
+        of_token=of_token,
+        order=order,
+        starts=np.searchsorted(of_token[order], np.arange(len(units))),
+        counts=np.bincount(of_token, minlength=len(units)),
+        characters=np.concatenate([np.zeros(0, dtype=np.int64), *spans]),
+        of_character=np.repeat(np.arange(len(units)), lengths),
+    )
 
 
 def _units(inspection: Inspection, choice: HeatChoice) -> tuple[tuple[Unit, ...], list[int | None]]:
@@ -338,14 +389,6 @@ def _units(inspection: Inspection, choice: HeatChoice) -> tuple[tuple[Unit, ...]
             units.append(Unit(label, token.start, token.end, False))
             places.append(len(units) - 1)
     return tuple(units), places
-
-
-def _on_characters(length: int, units: tuple[Unit, ...], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    characters = np.zeros(length)
-    for unit, weight in zip(units, weights, strict=True):
-        # The pieces of one syllable share its span: together they are what it got.
-        characters[unit.start : unit.end] += weight
-    return characters
 
 
 def _hottest(units: tuple[Unit, ...], weights: NDArray[np.float64]) -> tuple[tuple[int, int], ...]:

@@ -16,10 +16,9 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from rich.cells import set_cell_size
-from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
-from textual._compositor import Compositor, CompositorUpdate
+from textual._compositor import Compositor
 from textual._styles_cache import StylesCache
 from textual.color import Color
 from textual.filter import ANSIToTruecolor
@@ -29,29 +28,10 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui import collecting
-from tui.terminal_output import Writer
+from tui.terminal_output import Piece, Pieces
 
 Spans = dict[int, list[tuple[int, int]]]
 """For lines of the screen, their columns from … to …"""
-
-
-class Pieces(CompositorUpdate):
-    """Parts of lines: for each line of the screen the first and the end column of each part, and what stands there."""
-
-    def __init__(self, pieces: dict[int, list[tuple[int, int, Iterable[Segment]]]]) -> None:
-        self.pieces = pieces
-
-    def render_segments(self, console: Console) -> str:
-        """What the terminal gets."""
-        writer = Writer(console)
-        for y in sorted(self.pieces):
-            end = -1
-            for first, last, segments in sorted(self.pieces[y], key=lambda piece: piece[0]):
-                if first != end:
-                    writer.move(first, y)
-                writer.write(segments)
-                end = last
-        return writer.text()
 
 
 class QuickCompositor(Compositor):
@@ -68,7 +48,7 @@ class QuickCompositor(Compositor):
         for y, first, last in self._regions_to_spans(regions):
             if 0 <= y < screen.height and last > 0 and first < screen.width:
                 wanted.setdefault(y, []).append((max(0, first), min(last, screen.width)))
-        pieces: dict[int, list[tuple[int, int, Iterable[Segment]]]] = {}
+        pieces: dict[int, list[Piece]] = {}
         for widget, (region, clip) in self.visible_widgets.items():
             if not wanted:
                 break
@@ -121,6 +101,8 @@ def _within(wanted: Spans, seen: Region) -> tuple[Spans, Spans]:
 
 def cut(strip: Strip, first: int, last: int) -> Iterable[Segment]:
     """The cells from `first` until before `last`; of a wide character that is cut in two, a space is left."""
+    if not first and last == strip.cell_length:
+        return strip
     if first:
         return strip.crop(first, last)
     result, x = [], 0

@@ -1,7 +1,8 @@
 """The way to a terminal that may vanish: a closed window, a lost connection, and no signal that tells of it.
 
 Reading from such a terminal gives nothing at once, for ever, and writing to it fails. Textual would go on reading, with
-most of a core, and wait for ever to write.
+most of a core, and wait for ever to write. What the terminal takes at once is written at once (`straight_output`), the
+rest by Textual's thread.
 """
 
 from __future__ import annotations
@@ -9,11 +10,20 @@ from __future__ import annotations
 import errno
 import os
 import select
+import sys
 from collections.abc import Callable
+from threading import Lock
 from typing import IO, Any
 
+from textual._ansi_sequences import SYNC_END, SYNC_START
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
+
+from tui.straight_output import Straight, Waiting
+
+TURN = 0.001
+"""Seconds for which a thread that reads a run or a log may keep the app, which has a key to answer, from Python's lock:
+5 ms if nobody says so."""
 
 # What a terminal answers that is not there any more.
 GONE = (errno.EIO, errno.ENXIO, errno.EPIPE, errno.ENOTTY)
@@ -24,19 +34,27 @@ class TerminalGone(Message):
 
 
 class Output:
-    """A file on a terminal. When the terminal has gone, `lost` is called and what is written goes nowhere."""
+    """A file on a terminal. When the terminal has gone, `lost` is called and what is written goes nowhere.
+
+    waiting: how much there is that has not been written out.
+    """
 
     def __init__(self, file: IO[str], lost: Callable[[], None]) -> None:
         self._file = file
         self._lost = lost
+        self.waiting = Waiting()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
 
-    def write(self, text: str) -> int:
-        """Write, or let it go."""
+    def write(self, text: str | bytes) -> int:
+        """Write, or let it go; bytes are in the file's encoding already."""
+        self.waiting.take()
         try:
-            return self._file.write(text)
+            if isinstance(text, str):
+                return self._file.write(text)
+            self._file.flush()
+            return self._file.buffer.write(text)  # type: ignore[attr-defined]
         except OSError as error:
             self._give_up(error)
             return len(text)
@@ -47,6 +65,7 @@ class Output:
             self._file.flush()
         except OSError as error:
             self._give_up(error)
+        self.waiting.done()
 
     def _give_up(self, error: OSError) -> None:
         if error.errno not in GONE:
@@ -67,9 +86,34 @@ class TerminalDriver(LinuxDriver):
         self._file: Any = Output(self._file, self._lost)
         self._watch: select.epoll | None = None
         self._told = False
+        self._straight: Straight | None = None
+        self._writing = Lock()
+        # Parts of a picture between the marks that let the terminal show it in one go: they go out in one go, too.
+        self._picture: list[str] | None = None
+
+    def write(self, data: str) -> None:
+        """Write at once what the terminal takes at once, and leave the rest to the thread."""
+        with self._writing:
+            if self._picture is not None:
+                self._picture.append(data)
+                if data != SYNC_END:
+                    return
+                data, self._picture = "".join(self._picture), None
+            elif data == SYNC_START:
+                self._picture = [data]
+                return
+            rest: str | bytes = data
+            if self._straight is not None and not self._file.waiting:
+                rest = self._straight.write(data.encode(self._file.encoding, self._file.errors))
+            if rest:
+                self._file.waiting.hand()
+                super().write(rest)  # type: ignore[arg-type]
 
     def start_application_mode(self) -> None:
         """Take the terminal, and hear of its end."""
+        sys.setswitchinterval(TURN)
+        if self._straight is None:
+            self._straight = Straight(self._file.fileno())
         super().start_application_mode()
         if self._watch is None and hasattr(select, "epoll"):
             # Nothing but the end wakes it: keys are not asked for. Elsewhere only the signal tells.
@@ -81,6 +125,13 @@ class TerminalDriver(LinuxDriver):
         """Give the terminal back."""
         self._unwatch()
         super().stop_application_mode()
+
+    def close(self) -> None:
+        """Write what is left, and let go of the terminal."""
+        super().close()
+        if self._straight is not None:
+            self._straight.close()
+            self._straight = None
 
     def run_input_thread(self) -> None:
         """Wait for keys; without a terminal there are none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
+import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,6 +38,13 @@ def test_control_characters_become_pictures() -> None:
 def test_nfd_is_composed_and_fillers_are_seen() -> None:
     assert visible(unicodedata.normalize("NFD", "재밌다")) == "재밌다"
     assert visible("\u3164") == "·"
+
+
+@given(st.text(" ~aZ0가힣읽ㄱㅣㅋ\u0301\u11a8\u3164\x7f👍", max_size=8))
+def test_plain_texts_have_the_clusters_that_a_search_finds(text: str) -> None:
+    assert [(c.start, c.end, c.display) for c in clusters(text)] == [
+        (m.start(), m.end(), visible(m.group())) for m in regex.finditer(r"\X", text)
+    ]
 
 
 def test_clusters_keep_syllables_and_emoji_whole() -> None:

@@ -131,7 +131,7 @@ def test_column_titles_are_one_cell_wide() -> None:
     for label in ("한국", "a", "👨\u200d👩\u200d👧", "", "\u200b", "ｗ"):
         for part in syllables(label, 3):
             assert cell_len(part) == 2
-    assert syllables("영화", 3) == ["영", "화", "  "]
+    assert syllables("영화", 3) == ("영", "화", "  ")
 
 
 HUES = Hues("#14181b", "#2fa7b5")

@@ -8,11 +8,14 @@ import pytest
 from textual import events
 
 from core.i18n import set_language
-from tests.tui.review_helpers import until
+from tests.tui.review_helpers import QuickInspector, app_on, make_run, until
 from tui.app import NsmcTuiApp
+from tui.key_path import way_is_free
 from tui.screens.new_run import NewRunScreen
+from tui.screens.review import ReviewScreen
 from tui.screens.runs import RunsScreen
 from tui.widgets.config_form import ConfigForm
+from tui.widgets.review_list import ReviewList
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +28,7 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def send(app: NsmcTuiApp, *keys: str) -> None:
     """All at once; a word is typed letter by letter."""
     for name in keys:
-        special = "+" in name or name in {"enter", "down", "escape"}
+        special = "+" in name or name in {"enter", "down", "escape", "slash"}
         for letter in [name] if special else name:
             app.post_message(events.Key(letter, None if special else letter))
 
@@ -65,3 +68,26 @@ async def test_what_is_pasted_after_a_key_reaches_the_field(tmp_path: Path) -> N
         app.post_message(events.Paste("sample"))
         send(app, "enter")
         await until(pilot, lambda: screen.model.text("data.source") == "sample")
+
+
+async def test_a_key_goes_the_short_way_only_where_it_overtakes_nothing(tmp_path: Path) -> None:
+    app = app_on(make_run(tmp_path / "runs"), QuickInspector())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, ReviewScreen) and app.screen.query_one(ReviewList).has_focus)
+        screen = app.screen
+        assert isinstance(screen, ReviewScreen)
+        await pilot.pause()
+        assert way_is_free(app)
+        screen.post_message(ReviewList.Opened())
+        assert not way_is_free(app)
+        await until(pilot, lambda: way_is_free(app))
+        assert screen.session is not None
+        # The verdict is about the review that the key before it went to.
+        first, second = (screen.session.review_id(int(row)) for row in screen.session.queue[:2])
+        send(app, "escape", "down", "s", "slash", "x")
+        await until(pilot, lambda: screen.session.search == "x")
+        assert screen.session.log is not None
+        assert screen.session.log.shown(second).verdict == "sarcasm"
+        assert screen.session.log.shown(first).empty
+        # Somebody types.
+        assert not way_is_free(app)

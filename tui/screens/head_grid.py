@@ -123,7 +123,9 @@ class HeadGridScreen(BaseScreen):
         # The preview is for the eye only: keys belong to the grid.
         self.query_one(HeatMap).can_focus = False
         self.watch(self.app, "theme", self._redraw, init=False)
-        self.query_one(HeadGrid).focus()
+        grid = self.query_one(HeadGrid)
+        grid.at_once = self._show_readout
+        grid.focus()
         self._count()
 
     def on_resize(self, event: events.Resize) -> None:
@@ -267,12 +269,10 @@ class HeadGridScreen(BaseScreen):
 
     @on(HeadGrid.Moved)
     def _moved(self) -> None:
-        self._show_readout()
         # While one goes through heads their large maps are not what one looks at.
         if self._resting is not None:
             self._resting.stop()
         self._resting = self.set_timer(RESTING, self._show_preview)
-        self.paint()
 
     def _show_title(self) -> None:
         grid = self.query_one(HeadGrid)

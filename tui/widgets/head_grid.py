@@ -6,6 +6,8 @@ two rows. Drawn line by line, so that 24 × 16 heads scroll as fluidly as 2 × 2
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -15,13 +17,14 @@ from textual import events
 from textual.binding import BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from core.i18n import N_
 from tui.colour_depth import ascii_of
 from tui.heat_scale import HeatScale, colour, scale_of
 from tui.keymap import key, localise
+from tui.painting import paint
+from tui.widgets.line_view import LineView, line_strip
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,7 +47,7 @@ def side_for(width: int, height: int, layers: int, heads: int, shaded: bool = Fa
     return max(LEAST, min(MOST, across, down) // 2 * 2)
 
 
-class HeadGrid(ScrollView, can_focus=True):
+class HeadGrid(LineView, can_focus=True):
     """The grid. `show_maps` or `show_numbers` says what is drawn; posts `Moved`, and `Opened` on enter.
 
     cursor: (layer, head). off: the heads that are switched off, (layer, None) for all of a layer; marked by a cross.
@@ -80,8 +83,13 @@ class HeadGrid(ScrollView, can_focus=True):
         self.signed = False
         self.off: frozenset[tuple[int, int | None]] = frozenset()
         self._steps: NDArray[np.int64] = np.zeros((0, 0, 0, 0), dtype=np.int64)
+        # Called where `Moved` is posted: a message's answer would often be a picture of its own, 1/60 s later.
+        self.at_once: Callable[[], None] | None = None
         self._scale: HeatScale | None = None
+        self._base = Style()
         self._pairs: dict[tuple[int, int], Style] = {}
+        # A head's part of a line, by layer, line of the layer and head: most stay the same while one walks around.
+        self._parts: dict[tuple[int, int, int], list[Segment]] = {}
 
     # -- what it shows -----------------------------------------------------------------------------------------
 
@@ -96,11 +104,6 @@ class HeadGrid(ScrollView, can_focus=True):
         """Show `numbers` (layers × heads), nan for none; `top` ends the scale, None: their highest magnitude."""
         self.maps, self.numbers, self.top, self.signed = None, numbers, top, signed
         self._show(*numbers.shape)
-
-    @property
-    def room(self) -> tuple[int, int]:
-        """Columns and lines that there are for it, without scrollbars."""
-        return self.scrollable_content_region.width, self.scrollable_content_region.height
 
     @property
     def end(self) -> float | None:
@@ -126,15 +129,15 @@ class HeadGrid(ScrollView, can_focus=True):
             return
         before, self.cursor = self.cursor, place
         if self._follow_cursor():
-            self.refresh()
+            self.refresh_content()
         else:
-            # The outline of one head goes, that of another comes, and their numbers at the edges change.
+            # The outline of one head goes, that of another comes, and the numbers on top change.
             width, height = self.room
-            self.refresh(
-                Region(0, 0, width, 1),
-                Region(0, 0, TITLE, height),
-                *(self._region(*head).intersection(Region(0, 1, width, height)) for head in (before, place)),
-            )
+            below = Region(0, 1, width, height - 1)
+            self.refresh(Region(0, 0, width, 1), *(self._region(*head).intersection(below) for head in (before, place)))
+        if self.at_once is not None:
+            self.at_once()
+        paint(self.screen)
         self.post_message(self.Moved())
 
     def _region(self, layer: int, head: int) -> Region:
@@ -234,24 +237,34 @@ class HeadGrid(ScrollView, can_focus=True):
 
     # -- drawing -----------------------------------------------------------------------------------------------
 
-    def render_line(self, y: int) -> Strip:
-        """The heads' numbers, or a line of the layers."""
-        base, (width, _height) = self.rich_style, self.room
+    def begin_picture(self) -> None:
+        """Work out the steps of all cells, where they are others than in the picture before."""
         if not self.n_layers:
-            return Strip.blank(width, base)
-        scale = scale_of(self.app, signed=self.signed)
-        if scale is not self._scale:
-            self._scale = scale
+            return
+        scale, base = scale_of(self.app, signed=self.signed), self.base_style
+        if scale is not self._scale or base != self._base:
+            self._scale, self._base = scale, base
             self._steps = self._in_steps(scale)
             self._pairs.clear()
+            self._parts.clear()
+
+    def render_line(self, y: int) -> Strip:
+        """The heads' numbers, or a line of the layers."""
+        base, (width, _height) = self.base_style, self.room
+        if not self.n_layers:
+            return Strip.blank(width, base)
+        if self._shared is None:
+            self.begin_picture()
+        assert self._scale is not None
         if y == 0:
             title, body = " " * TITLE, self._head_numbers()
         else:
-            title, body = self._line(y - 1 + self.scroll_offset.y, scale)
+            title, body = self._line(y - 1 + self.scroll_offset.y, self._scale)
         quiet = Style(color=colour(self.app, "secondary"))
-        line = Strip(body).crop(self.scroll_offset.x, self.scroll_offset.x + width - TITLE)
-        strip = Strip.join([Strip([Segment(title, quiet)]), line])
-        return strip.apply_style(base).adjust_cell_length(width, base)
+        x = self.scroll_offset.x
+        if x:
+            body = list(Strip(body).crop(x, x + width - TITLE))
+        return line_strip([Segment(title, quiet), *body], base, width)
 
     def _in_steps(self, scale: HeatScale) -> NDArray[np.int64]:
         if self.maps is None:
@@ -320,10 +333,6 @@ class HeadGrid(ScrollView, can_focus=True):
 
     def _map_line(self, layer: int, line: int, scale: HeatScale) -> list[Segment]:
         (columns, _lines), (chosen, chosen_head) = self._pitch, self.cursor
-        side = columns - 1
-        rows = self._steps[layer, :, 2 * line : 2 * line + 2, :]
-        upper = rows[:, 0]
-        lower = rows[:, 1] if rows.shape[1] > 1 else np.full_like(upper, scale.zero)
         x, (width, _height) = self.scroll_offset.x, self.room
         first, last = x // columns, min(self.n_heads, (x + width) // columns + 1)
         wall = "|" if ascii_of(self.app) else "│"
@@ -334,19 +343,28 @@ class HeadGrid(ScrollView, can_focus=True):
                 segments.append(self._cross())
             else:
                 segments.append(Segment(wall if edge else " ", self._tone(edge)))
-            if scale.shaded or ascii_of(self.app):
-                steps = np.maximum(upper[head], lower[head]).tolist()
-                segments += [Segment(scale.shade(step), scale.styles[step]) for step in steps]
-            else:
-                pairs = list(zip(upper[head].tolist(), lower[head].tolist(), strict=True))
-                start = 0
-                for place in range(1, side + 1):
-                    if place == side or pairs[place] != pairs[start]:
-                        segments.append(Segment("▀" * (place - start), self._pair(*pairs[start], scale)))
-                        start = place
+            segments += self._part(layer, line, head, scale)
         edge = layer == chosen and chosen_head == self.n_heads - 1 and last == self.n_heads
         segments.append(Segment(wall if edge else " ", self._tone(edge)))
         return segments
+
+    def _part(self, layer: int, line: int, head: int, scale: HeatScale) -> list[Segment]:
+        """Two rows of a small map."""
+        part = self._parts.get((layer, line, head))
+        if part is not None:
+            return part
+        rows = self._steps[layer, head, 2 * line : 2 * line + 2]
+        upper = rows[0].tolist()
+        lower = rows[1].tolist() if len(rows) > 1 else [scale.zero] * len(upper)
+        if scale.shaded or ascii_of(self.app):
+            part = [Segment(scale.shade(step), scale.styles[step]) for step in map(max, upper, lower)]
+        else:
+            part = [
+                Segment("▀" * len(list(run)), self._pair(*pair, scale))
+                for pair, run in groupby(zip(upper, lower, strict=True))
+            ]
+        self._parts[layer, line, head] = part
+        return part
 
     def _cross(self) -> Segment:
         return Segment("x" if ascii_of(self.app) else "✕", Style(color=colour(self.app, "warning"), bold=True))

@@ -6,6 +6,7 @@ Drawn line by line from steps computed once, so that 128 × 128 scrolls as fluid
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -43,7 +44,8 @@ HEAD_ROWS = 3
 """Most syllables of a column's label, one below the other."""
 
 
-def syllables(label: str, count: int) -> list[str]:
+@lru_cache(maxsize=4096)
+def syllables(label: str, count: int) -> tuple[str, ...]:
     """The first `count` characters of `label` as a reader sees them, each padded to a cell's width.
 
     What is wider than a cell (or has no width) gives way to a dot; `label` is safe text already.
@@ -52,7 +54,7 @@ def syllables(label: str, count: int) -> list[str]:
     for cluster in clusters(label)[:count]:
         width = cell_len(cluster.display)
         shown.append(cluster.display + " " * (CELL - width) if 1 <= width <= CELL else "· ")
-    return shown + [" " * CELL] * (count - len(shown))
+    return (*shown, *[" " * CELL] * (count - len(shown)))
 
 
 class HeatMap(LineView, can_focus=True):
@@ -105,7 +107,7 @@ class HeatMap(LineView, can_focus=True):
         self._steps_for: tuple[Any, ...] = ()
         self._rows, self._columns = range(0), range(0)
         self._row_titles: list[str] = []
-        self._column_titles: list[list[str]] = []
+        self._column_titles: list[tuple[str, ...]] = []
         self._title_width = 0
         self._tallest = 1
         self._scale: HeatScale | None = None
@@ -128,7 +130,7 @@ class HeatMap(LineView, can_focus=True):
         self._steps_for = ()
         if same:
             self._drawn.clear()
-            self.refresh()
+            self.refresh_content()
         else:
             self._measure()
         self.post_message(self.Moved())
@@ -234,7 +236,7 @@ class HeatMap(LineView, can_focus=True):
             return
         before, self.cursor = self.cursor, place
         if self._follow_cursor():
-            self.refresh()
+            self.refresh_content()
         else:
             # The titles of the cursor's row and column are marked, which concerns the head and two lines.
             first, width = self._head - self.scroll_offset.y, self.scrollable_content_region.width
@@ -254,7 +256,7 @@ class HeatMap(LineView, can_focus=True):
         """Write the weights into the cells, or no longer."""
         self.digits = not self.digits
         self._drawn.clear()
-        self.refresh()
+        self.refresh_content()
 
     def _follow_cursor(self) -> bool:
         """Scroll to where the cursor is in view; whether that was necessary."""

@@ -49,6 +49,14 @@ class LineView(ScrollView):
         finally:
             self._shared = None
 
+    def refresh_content(self) -> None:
+        """Draw all lines anew, but no scrollbar: those draw themselves when they change."""
+        size = self.scrollable_content_region.size
+        if size:
+            self.refresh(size.region)
+        else:
+            self.refresh()
+
     def begin_picture(self) -> None:
         """Work out what the lines to be drawn share."""
 

@@ -91,6 +91,8 @@ class TokenStrip(LineView):
         self._cut: int | None = None
         self._weights: list[float] = []
         self._end = 0.0
+        self._character_steps: list[int | None] = []
+        self._steps_for: tuple[object, ...] = ()
         self._scale_in_picture: HeatScale | None = None
         self._cells: list[Cell] = []
         self._lines: list[list[Cell]] = []
@@ -114,7 +116,7 @@ class TokenStrip(LineView):
         if chips or (heat is not None and heat.added):
             self._layout_lines()
         else:
-            self.refresh()
+            self.refresh_content()
 
     def on_resize(self, event: events.Resize) -> None:
         """Wrap anew."""
@@ -174,19 +176,28 @@ class TokenStrip(LineView):
 
     def _steps(self, line: list[Cell]) -> list[int | None]:
         """The step of each cell; None without heat or beyond the window."""
-        heat = self.heat
+        heat, scale = self.heat, self._scale
         if heat is None or heat.pending:
             return [None] * len(line)
-        step_of, end = self._scale.step, self._end
-        values = [self._weight(heat, cell) for cell in line]
-        return [None if value is None else step_of(value, end) for value in values]
+        wanted = (heat, scale, self._end, self._cut)
+        if wanted != self._steps_for:
+            self._steps_for = wanted
+            seen = heat.characters if self._cut is None else heat.characters[: self._cut]
+            self._character_steps = scale.steps(seen, self._end).tolist()
+            self._character_steps += [None] * (len(heat.characters) - len(seen))
+        steps = self._character_steps
+        return [
+            steps[start] if start >= 0 and end - start == 1 else self._step_of(heat, scale, start, end)
+            for _display, _width, start, end in line
+        ]
 
-    def _weight(self, heat: Heat, cell: Cell) -> float | None:
-        if cell.start == CHIP:
-            return None if cell.end == CHIP else heat.added[cell.end][1]
-        if self._cut is not None and cell.start >= self._cut:
+    def _step_of(self, heat: Heat, scale: HeatScale, start: int, end: int) -> int | None:
+        """The step of a cell that stands for several characters, or for none."""
+        if start == CHIP:
+            return None if end == CHIP else scale.step(heat.added[end][1], self._end)
+        if self._cut is not None and start >= self._cut:
             return None
-        return max(self._weights[cell.start : cell.end], key=abs, default=0.0)
+        return scale.step(max(self._weights[start:end], key=abs, default=0.0), self._end)
 
     def _letters(self, line: list[Cell]) -> Iterator[tuple[str, Style]]:
         scale = self._scale
