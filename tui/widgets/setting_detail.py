@@ -7,6 +7,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
 from textual.message import Message
+from textual.widget import Widget
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -49,6 +50,8 @@ class SettingDetail(Vertical):
         self.model = model
         self.setting = ""
         self.editing = False
+        # What had the focus before the editor.
+        self._before: Widget | None = None
 
     def compose(self) -> ComposeResult:
         """Title, value or editor, what is wrong, meaning."""
@@ -141,6 +144,7 @@ class SettingDetail(Vertical):
 
     def edit(self) -> None:
         """Open the setting for editing: a list of its choices, else a line of text."""
+        self._before = self.screen.focused
         options = self.model.options(self.setting)
         if options:
             self._open_choices(options)
@@ -183,7 +187,11 @@ class SettingDetail(Vertical):
             self.post_message(self.Committed(self.setting, text))
 
     def close(self) -> None:
-        """Stop editing and show the setting as it is."""
+        """Stop editing and show the setting as it is; the focus goes back to where it came from."""
+        focused = self.screen.focused
+        if focused is not None and focused.id in ("editor", "choices") and focused.parent is self:
+            # Hidden with the focus, it would hand that to the text below, where the form's keys mean nothing.
+            self.screen.set_focus(self._before)
         self._show_editor("")
         self.show(self.model, self.setting)
 
