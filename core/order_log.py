@@ -124,7 +124,9 @@ class OrderLog:
 
     def _settle(self, action: str, step: int | None, result: str) -> None:
         for key, order in self._orders.items():
-            if order.action == action and order.state == "taken" and (step is None or step >= (order.step or 0)):
+            # The run's state can be known as final before the event that tells how an order ended is read.
+            open_still = order.state == "taken" or (order.state == "lapsed" and order.step is not None)
+            if order.action == action and open_still and (step is None or step >= (order.step or 0)):
                 self._orders[key] = replace(order, state="done", result=result)
 
     def _end(self) -> None:

@@ -124,6 +124,16 @@ def test_a_run_that_ends_first_leaves_orders_untaken(run_dir: Path) -> None:
     assert story.look() == [("save", "lapsed", "the run ended first")]
 
 
+def test_a_state_known_before_the_event_does_not_hide_how_an_order_ended(run_dir: Path) -> None:
+    story = Story(run_dir)
+    control.send_order(run_dir, "stop")
+    story.orders.take(7)
+    story.recorder.set_state("stopped")
+    assert story.look() == [("stop", "lapsed", "the run ended first")]
+    story.recorder.emit("run_finished", state="stopped")
+    assert story.look() == [("stop", "done", "the run has ended: stopped")]
+
+
 def test_orders_of_an_earlier_life_are_forgotten(run_dir: Path) -> None:
     story = Story(run_dir)
     control.send_order(run_dir, "save")
