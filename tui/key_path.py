@@ -9,6 +9,7 @@ The queues' names are private; where they are others, every key takes the long w
 
 from __future__ import annotations
 
+import time
 from functools import lru_cache
 from typing import Any
 
@@ -17,12 +18,19 @@ from textual.app import App
 from textual.message_pump import MessagePump
 from textual.widget import Widget
 
+from tui.type_ahead import TypeAheadApp
 
-class QuickKeys(App[None]):
+# Less than the time between two repeats of a key held down; what a key asks for is mostly done within.
+SOON = 0.03
+
+
+class QuickKeys(TypeAheadApp[None]):
     """An app whose keys go the short way where there is one."""
 
     # The latest that went through the widgets and has not come back.
     _key_on_its_way: events.Key | None = None
+    # Until when a key counts as one that comes right after one on the short way.
+    _soon_until = 0.0
 
     async def on_event(self, event: events.Event) -> None:
         """Give a key to its binding, or to the widgets."""
@@ -31,12 +39,16 @@ class QuickKeys(App[None]):
             if event.is_forwarded:
                 if event is before:
                     self._key_on_its_way = None
-            elif (before is None or before._stop_propagation) and way_is_free(self):
+            elif event.time < self._soon_until:
+                self._key_on_its_way = event
+                self.settle_first()
+            elif (before is None or before._stop_propagation) and self.settled and way_is_free(self):
                 # What Textual does before it sends a key on, and when it has come back.
                 self.app_focus = True
                 self.screen._clear_tooltip()
                 if not await self._check_bindings(event.key, priority=True):
                     await self._check_bindings(event.key)
+                self._soon_until = time.monotonic() + SOON
                 return
             else:
                 self._key_on_its_way = event

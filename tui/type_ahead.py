@@ -52,6 +52,18 @@ class TypeAheadApp(App[ReturnType]):
             self._ahead.append(event)
             self.set_timer(PATIENCE, self._hand_on_overdue)
 
+    @property
+    def settled(self) -> bool:
+        """Whether no key is being handed on, and none waits."""
+        return self._settles_by is None
+
+    def settle_first(self) -> None:
+        """Let the next key wait for what was asked for outside of `on_event`."""
+        if self._settles_by is None:
+            self._settles_by = time.monotonic() + PATIENCE
+            self._note += 1
+            self._settle(self._note, ROUTES)
+
     async def _hand_on(self) -> None:
         self._settles_by = time.monotonic() + PATIENCE
         self._note += 1

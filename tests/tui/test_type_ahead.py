@@ -91,3 +91,22 @@ async def test_a_key_goes_the_short_way_only_where_it_overtakes_nothing(tmp_path
         assert screen.session.log.shown(first).empty
         # Somebody types.
         assert not way_is_free(app)
+
+
+async def test_a_key_right_after_one_on_the_short_way_waits_for_what_that_one_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui.key_path.SOON", 60.0)
+    app = NsmcTuiApp(tmp_path / "runs", screen="new")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, NewRunScreen) and app.screen.query_one(ConfigForm).has_focus)
+        screen = app.screen
+        assert isinstance(screen, NewRunScreen)
+        await pilot.pause()
+        assert way_is_free(app)
+        await app.on_event(events.Key("down", None))
+        await until(pilot, lambda: app.settled and way_is_free(app))
+        await app.on_event(events.Key("enter", None))
+        assert not app.settled
+        send(app, "ctrl+u", "64", "enter")
+        await until(pilot, lambda: screen.model.text("data.max_length") == "64")
