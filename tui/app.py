@@ -80,6 +80,7 @@ class NsmcTuiApp(QuickKeys, AlertingApp):
     BINDINGS: ClassVar[list[BindingType]] = [
         key("1", "runs", N_("Runs"), N_("All runs")),
         key("2", "new_run", N_("New run"), N_("Set up a new run")),
+        key("ctrl+l", "redraw", N_("Redraw"), N_("Draw the whole screen anew")),
         key("ctrl+q", "quit", N_("Quit"), N_("Leave the app; runs go on")),
     ]
     # Screens watch it; as a plain reactive of the app, each change would send the whole screen to the terminal.
@@ -148,6 +149,11 @@ class NsmcTuiApp(QuickKeys, AlertingApp):
     def on_resize(self) -> None:
         """The terminal is another one than before: wider, or taken back after it was left to the shell."""
         self._terminal.forget()
+
+    def action_redraw(self) -> None:
+        """Send the whole picture: somebody else (`wall`, a kernel's message) has written to the terminal."""
+        self._terminal.forget()
+        self.screen.refresh()
 
     def _started(self) -> None:
         if not gc.isenabled():

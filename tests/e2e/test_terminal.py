@@ -88,6 +88,18 @@ def test_walk_from_runs_to_an_error_and_out(run_copy: Path, language: str, word:
     assert b"\x1b[?1000l" in terminal.raw
 
 
+def test_what_others_write_over_the_screen_goes_with_a_key(run_copy: Path) -> None:
+    terminal = Terminal("--runs", str(run_copy.parent), "--lang", "en")
+    terminal.until(lambda text: "small-run" in text)
+    row, kept = 10, terminal.screen.buffer[10].copy()
+    terminal.stream.feed(b"\x1b[11;1HBroadcast message from root")
+    terminal.press("\x0c")
+    terminal.until(lambda text: "Broadcast" not in text)
+    assert terminal.screen.buffer[row] == kept
+    terminal.press("q")
+    assert terminal.end() == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_signals_restore_the_terminal(run_copy: Path, number: signal.Signals) -> None:
     terminal = Terminal("--runs", str(run_copy.parent))
