@@ -41,7 +41,9 @@ def find(loaded: LoadedModel) -> Reads:
         return "unknown"
     if len(rows) > 1:
         return "mean"
-    return {0: "first", tokens - 1: "last"}.get(rows[0], "unknown")  # type: ignore[return-value]
+    if rows[0] == 0:
+        return "first"
+    return "last" if rows[0] == tokens - 1 else "unknown"
 
 
 def _rows(loaded: LoadedModel, inputs: Inputs) -> list[int]:

@@ -154,6 +154,15 @@ def _event(line: bytes) -> Any:
         return json.loads(line)
 
 
+def _told(line: bytes) -> dict[str, Any] | None:
+    """The event that a line tells; None where it tells none."""
+    try:
+        event = _event(line)
+    except UNREADABLE:
+        return None
+    return event if type(event) is dict else None
+
+
 def _one_by_one(lines: list[bytes]) -> _Part:
     others: list[tuple[int, dict[str, Any]]] = []
     steps: list[dict[str, Any]] = []
@@ -161,12 +170,8 @@ def _one_by_one(lines: list[bytes]) -> _Part:
     for line in lines:
         if not line.strip():
             continue
-        try:
-            event = _event(line)
-        except UNREADABLE:
-            skipped += 1
-            continue
-        if type(event) is not dict:
+        event = _told(line)
+        if event is None:
             skipped += 1
         elif event.get("type") != "step":
             others.append((len(steps), event))
@@ -260,12 +265,8 @@ def _in_bulk(lines: list[bytes], decoder: Decoder, names: tuple[str, ...]) -> _P
         strange += 1
         if not line.strip():
             continue
-        try:
-            event = _event(line)
-        except UNREADABLE:
-            skipped += 1
-            continue
-        if type(event) is not dict:
+        event = _told(line)
+        if event is None:
             skipped += 1
         elif event.get("type") != "step":
             others.append((len(rows), event))

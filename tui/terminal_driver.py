@@ -13,7 +13,7 @@ import select
 import sys
 from collections.abc import Callable
 from threading import Lock
-from typing import IO, Any
+from typing import Any, TextIO
 
 from textual._ansi_sequences import SYNC_END, SYNC_START
 from textual.drivers.linux_driver import LinuxDriver
@@ -39,7 +39,7 @@ class Output:
     waiting: how much there is that has not been written out.
     """
 
-    def __init__(self, file: IO[str], lost: Callable[[], None]) -> None:
+    def __init__(self, file: TextIO, lost: Callable[[], None]) -> None:
         self._file = file
         self._lost = lost
         self.waiting = Waiting()
@@ -54,7 +54,7 @@ class Output:
             if isinstance(text, str):
                 return self._file.write(text)
             self._file.flush()
-            return self._file.buffer.write(text)  # type: ignore[attr-defined]
+            return self._file.buffer.write(text)
         except OSError as error:
             self._give_up(error)
             return len(text)
@@ -107,6 +107,7 @@ class TerminalDriver(LinuxDriver):
                 rest = self._straight.write(data.encode(self._file.encoding, self._file.errors))
             if rest:
                 self._file.waiting.hand()
+                # The thread's queue takes anything, and `Output` bytes too.
                 super().write(rest)  # type: ignore[arg-type]
 
     def start_application_mode(self) -> None:

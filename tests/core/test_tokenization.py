@@ -11,9 +11,8 @@ import pytest
 from core.errors import ModelError
 from core.text import clusters
 from core.tokenization import Encoded, align, encode, split_words, window
+from tests.conftest import NSMC, needs_nsmc
 from tests.core.tiny_models import NASTY, TOKENIZERS
-
-NSMC = Path(__file__).resolve().parents[3] / "shared" / "data" / "nsmc" / "ratings_test.txt"
 
 
 @pytest.fixture(scope="module", params=sorted(TOKENIZERS))
@@ -92,10 +91,9 @@ def test_nasty_texts(tokenizer: Any, text: str, max_length: int | None) -> None:
     assert encoded.inputs["input_ids"] == tokenizer(safe, **limits)["input_ids"]
 
 
+@needs_nsmc
 def test_real_reviews(tokenizer: Any) -> None:
-    if not NSMC.exists():
-        pytest.skip(f"{NSMC} is not there")
-    with NSMC.open(encoding="utf-8", newline="\n") as file:
+    with (NSMC / "ratings_test.txt").open(encoding="utf-8", newline="\n") as file:
         reviews = [line.split("\t")[1] for line, _n in zip(file, range(5001), strict=False)][1:]
     assert len(reviews) == 5000
     for review in reviews:
@@ -171,11 +169,10 @@ def test_characters_that_melt_into_one_belong_to_it() -> None:
     assert {token.text for token in after if token.start >= 6} <= {"", "좋"}
 
 
+@needs_nsmc
 def test_every_word_of_real_reviews_gets_exactly_its_tokens(tokenizer: Any) -> None:
     """Their ids are those of the word by itself: no offset is asked."""
-    if not NSMC.exists():
-        pytest.skip(f"{NSMC} is not there")
-    with NSMC.open(encoding="utf-8", newline="\n") as file:
+    with (NSMC / "ratings_test.txt").open(encoding="utf-8", newline="\n") as file:
         reviews = [line.split("\t")[1] for line, _n in zip(file, range(5001), strict=False)][1:]
     # What byte-level BPE makes of a word depends on whether it is the first.
     space = " " if tokenizer.kind == "byte_level" else ""
