@@ -14,8 +14,10 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
 
+from core import checkpoints
 from core.dynamics import Keeper
-from core.failures import nan_loss
+from core.errors import NanLossError
+from core.failures import nan_dev_loss, nan_loss, nan_weights
 from core.i18n import gettext as _
 from core.loss_log import mean
 from core.orders import Orders
@@ -66,16 +68,22 @@ class MonitorCallback(TrainerCallback, ExportableState):
         self._speed = 0.0
         self._due = False
         self._told = False
+        # Gradient norm and learning rate of the newest step.
+        self._newest: tuple[Any, float | None] = (None, None)
         self._idle = 0.0
         self._seen = {"reviews": 0, "tokens": 0, "padded": 0}
         self._waited = 0.0
         self._nan_seen = False
+        self._lost = False
         self._eval_done = 0
         self._begun = 0.0
         # What earlier lives of the run, up to the checkpoint it goes on from, have spent.
         self._earlier_seconds = 0.0
         self.paused_seconds = 0.0
         self.history: Keeper | None = None
+        # What else the checkpoints keep, and which of them was the best in the one that the run goes on from.
+        self.keep: dict[str, Any] = {}
+        self.best: str | None = None
 
     def attach(self, trainer: ReviewTrainer, sampler: DeviceSampler) -> None:
         """Watch `trainer`, and take the process's memory from `sampler`."""
@@ -99,15 +107,15 @@ class MonitorCallback(TrainerCallback, ExportableState):
         return self._earlier_seconds + now
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps, in `trainer_state.json`."""
+        """What a checkpoint keeps, in `trainer_state.json` (`core.checkpoints.kept`)."""
         losses = self._trainer.losses.state() if self._trainer is not None else {}
-        return {"args": {}, "attributes": {"losses": losses, "seconds": self.seconds()}}
+        kept = {"losses": losses, "seconds": self.seconds(), "world": self._world, **self.keep}
+        return {"args": {}, "attributes": kept}
 
-    def _restore(self, state: TrainerState) -> None:
-        stored = (state.stateful_callbacks or {}).get(type(self).__name__)
-        if isinstance(stored, list):
-            stored = stored[-1]
-        attributes = (stored or {}).get("attributes", {})
+    def _restore(self, args: TrainingArguments, state: TrainerState) -> None:
+        attributes = checkpoints.kept({"stateful_callbacks": state.stateful_callbacks})
+        if state.global_step:
+            self._find_best(Path(str(args.output_dir)), state, wanted=args.load_best_model_at_end)
         if state.global_step and self._trainer is not None:
             self._trainer.losses.restore(attributes.get("losses", {}))
             self._earlier_seconds = float(attributes.get("seconds", 0.0))
@@ -121,13 +129,34 @@ class MonitorCallback(TrainerCallback, ExportableState):
                     known.setdefault(type(keeper).__name__, {})
         state.stateful_callbacks = known
 
+    def _find_best(self, folder: Path, state: TrainerState, *, wanted: bool) -> None:
+        """Find the best checkpoint where the run is now: Trainer keeps its absolute path, and runs are moved."""
+        if self.best is None:
+            return
+        here = folder / Path(self.best).name
+        if here.is_dir() and not checkpoints.inspect(here).broken:
+            state.best_model_checkpoint = str(here)
+            return
+        state.best_model_checkpoint = None
+        if not wanted:
+            return
+        # A best figure without its model would keep every later one from being taken.
+        state.best_metric = state.best_global_step = None
+        self._recorder.alert(
+            "warning",
+            "best",
+            _("{checkpoint}, the best one so far, is gone: the best is looked for among those from here on").format(
+                checkpoint=here.name
+            ),
+        )
+
     # -- training ---------------------------------------------------------------------------------------------
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Start the clock at the first step."""
-        self._restore(state)
+        self._restore(args, state)
         self._orders.can_evaluate = self._has_dev
         self._last, self._last_step = time.monotonic(), state.global_step
         self._step_at = self._begun = self._last
@@ -166,14 +195,36 @@ class MonitorCallback(TrainerCallback, ExportableState):
             control.should_evaluate = self._has_dev and args.eval_strategy != "no"
         self._step_at = time.monotonic()
         last_step = state.global_step >= state.max_steps or orders.stop
-        if last_step and self._step_at - self._last < self._interval:
-            # The last step is told too, and no faster than the others.
-            wait = max(0.0, self._interval - (self._step_at - self._last))
-            time.sleep(wait)
-            self._idle += wait
+        if last_step:
+            self._wait_for_turn()
         first = not self._told and state.global_step == self._last_step + 1
         self._due = bool(due) or last_step or first
         return control
+
+    def _wait_for_turn(self) -> None:
+        """The last step is told too, and no faster than the others."""
+        wait = max(0.0, self._interval - (time.monotonic() - self._last))
+        time.sleep(wait)
+        self._idle += wait
+
+    def tell_last(self) -> None:
+        """Tell of the steps since the last event when training has ended where nobody knew that it would.
+
+        Collective: all ranks call it at the same place.
+        """
+        trainer = self._trainer
+        if trainer is None or trainer.state.global_step <= self._last_step:
+            return
+        self._not_training()
+        self._wait_for_turn()
+        self._due = True
+        self.after_step(trainer, *self._newest)
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """An evaluation may have ended the training: early stopping."""
+        self.tell_last()
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -194,9 +245,12 @@ class MonitorCallback(TrainerCallback, ExportableState):
         waited = time.monotonic() - begun
         self.paused_seconds += waited
         self._last += waited
+        # So that a pause in an evaluation is not taken off a second time with it.
+        self._step_at += waited
 
     def after_step(self, trainer: ReviewTrainer, grad_norm: Any, learning_rate: float | None) -> None:
         """Tell of the steps since the last event when it is time; their loss is the mean of all of them."""
+        self._newest = grad_norm, learning_rate
         if not self._due:
             return
         self._due, self._told = False, True
@@ -241,7 +295,7 @@ class MonitorCallback(TrainerCallback, ExportableState):
         )
         bad = next(((step, value) for step, value in new if not math.isfinite(value)), None)
         if bad is not None:
-            self._not_a_number(*bad)
+            self._not_a_number(nan_loss(*bad))
 
     def _memory(self) -> dict[str, int | None]:
         rss = self._sampler.rss if self._sampler is not None else None
@@ -254,8 +308,16 @@ class MonitorCallback(TrainerCallback, ExportableState):
             }
         return {"gpu_allocated": None, "gpu_reserved": None, "gpu_peak": None, "rss": rss}
 
-    def _not_a_number(self, step: int, loss: float) -> None:
-        failure = nan_loss(step, loss)
+    def lost(self, step: int) -> None:
+        """The weights after `step` are no longer numbers: there is nothing to save. Raises where the run is to end."""
+        failure = nan_weights(step)
+        told = self._nan_seen
+        self._not_a_number(failure)
+        if told and not self._lost:
+            self._recorder.alert("error", "nan_weights", failure.message, failure.hint)
+        self._lost = True
+
+    def _not_a_number(self, failure: NanLossError) -> None:
         if not self._nan_seen:
             self._nan_seen = True
             self._recorder.alert("error", "nan_loss", failure.message, failure.hint)
@@ -312,6 +374,9 @@ class MonitorCallback(TrainerCallback, ExportableState):
         if metrics:
             self._recorder.emit("eval", step=state.global_step, split="dev", metrics=metrics)
             self._recorder.add_metrics({key: value for key, value in metrics.items() if key.startswith("eval_")})
+            loss = float(metrics.get("eval_loss", 0.0))
+            if not math.isfinite(loss):
+                self._not_a_number(nan_dev_loss(state.global_step, loss))
         self._not_training()
         self._recorder.phase("training", state.global_step, state.max_steps)
 

@@ -21,6 +21,8 @@ WEIGHTS = "model.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"
 # Without one of these `Trainer` goes on in silence with a fresh one, and the loss jumps.
 STATE = ("optimizer.pt", "scheduler.pt")
+# The callback under whose name it is kept there.
+KEEPER = "MonitorCallback"
 _NAME = re.compile(r"checkpoint-(\d+)$")
 # Room for what a checkpoint holds beside weights and optimizer.
 SPARE = 16 * 1024 * 1024
@@ -60,6 +62,9 @@ def inspect(path: Path, *, deep: bool = False) -> Checkpoint:
         for file in _weight_files(path):
             if (path / file).stat().st_size != _safetensors_size(path / file):
                 return Checkpoint(path, step, _("{file} is cut off").format(file=file))
+        for rank in range(1, int(kept(state).get("world", 1))):
+            # Every rank writes its own; a run that died in a save may have lost those of the others.
+            (path / f"rng_state_{rank}.pth").stat()
         archives = [name for name in STATE if (path / name).is_file()] + [
             file.name for file in path.glob("rng_state*.pth")
         ]
@@ -197,3 +202,13 @@ def check_room(folder: Path, needed: int) -> None:
 def state_of(path: Path) -> dict[str, Any]:
     """The `trainer_state.json` of a checkpoint that is whole."""
     return dict(json.loads((path / STATE_FILE).read_bytes()))
+
+
+def kept(state: dict[str, Any]) -> dict[str, Any]:
+    """What this program keeps in the `trainer_state.json` of its checkpoints; empty in one of another program."""
+    callbacks = state.get("stateful_callbacks")
+    stored = callbacks.get(KEEPER) if isinstance(callbacks, dict) else None
+    if isinstance(stored, list):
+        stored = stored[-1] if stored else None
+    attributes = stored.get("attributes") if isinstance(stored, dict) else None
+    return attributes if isinstance(attributes, dict) else {}

@@ -10,14 +10,30 @@ from core.errors import DiskFullError, ModelError, NanLossError, NsmcTuiError, O
 from core.i18n import gettext as _
 
 
-def nan_loss(step: int, loss: float) -> NanLossError:
-    """The loss stopped being a number at `step`."""
+def _not_numbers(message: str) -> NanLossError:
     return NanLossError(
-        _("the loss is {loss} at step {step}").format(loss=loss, step=step),
+        message,
         _(
             "Lower train.learning_rate, lengthen train.warmup_steps, or use bf16 instead of fp16. "
             "`nsmc-tui resume` goes on from the last checkpoint."
         ),
+    )
+
+
+def nan_loss(step: int, loss: float) -> NanLossError:
+    """The loss stopped being a number at `step`."""
+    return _not_numbers(_("the loss is {loss} at step {step}").format(loss=loss, step=step))
+
+
+def nan_dev_loss(step: int, loss: float) -> NanLossError:
+    """The dev split was scored after `step`, and its loss is no number."""
+    return _not_numbers(_("the dev loss is {loss} after step {step}").format(loss=loss, step=step))
+
+
+def nan_weights(step: int) -> NanLossError:
+    """Weights stopped being numbers in the step `step`, whose own loss may still have been one."""
+    return _not_numbers(
+        _("weights are no longer numbers after step {step}: no checkpoint is made of them").format(step=step)
     )
 
 

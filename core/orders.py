@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,16 @@ from core.recorder import Recorder
 
 class Aborted(BaseException):
     """The run ends now: nothing more is saved or evaluated. No library's `except Exception` may hold it up."""
+
+
+def _is_step(value: Any) -> bool:
+    """Whether an order's `step` is one, or says that there is none. Anyone may have written the order."""
+    return value is None or (isinstance(value, int) and not isinstance(value, bool) and value > 0)
+
+
+def _is_epoch(value: Any) -> bool:
+    """The same for its `epoch`."""
+    return _is_step(value) or (isinstance(value, float) and math.isfinite(value) and value > 0)
 
 
 class Orders:
@@ -86,7 +97,7 @@ class Orders:
             if action == "stop" and not self.stop:
                 self.request_stop(step, **fields)
                 continue
-            refused = self._refusal(action)
+            refused = self._refusal(record)
             if refused:
                 self._recorder.emit("order", action=action, taken_at_step=step, refused=refused, **fields)
                 continue
@@ -110,8 +121,11 @@ class Orders:
                 if self._ranks.alone:
                     raise Aborted
 
-    def _refusal(self, action: str) -> str:
+    def _refusal(self, record: dict[str, Any]) -> str:
         """Why an order would have no effect; empty when it has one."""
+        action = record["action"]
+        if action == "stop_at" and not (_is_step(record.get("step")) and _is_epoch(record.get("epoch"))):
+            return _("stop_at takes a whole step or an epoch above 0")
         if self.stop and action not in ("stop", "abort"):
             return _("the run is stopping")
         if action == "evaluate" and not self.can_evaluate:

@@ -19,6 +19,8 @@ from core.runs import CONFIG_FILE, Run, load_run, read_status, write_status
 # What may change in the middle of a run: how long it goes on, what is written and scored, and how it is run.
 # Everything else decides what the next step learns, and belongs to a run of its own.
 CHANGEABLE = {
+    # Files may have been moved; the worker sees whether the train reviews are the same.
+    "data": ("source", "test_file"),
     "train": (
         "num_train_epochs",
         "max_steps",
@@ -68,6 +70,35 @@ def effective_batch(config: RunConfig) -> int:
     """Reviews an optimizer step: per device × accumulation × processes × nodes."""
     train, launch = config.train, config.launch
     return train.per_device_train_batch_size * train.gradient_accumulation_steps * launch.processes * launch.nodes
+
+
+def deciding(config: RunConfig) -> dict[str, Any]:
+    """What decides the next step, by key: checkpoints keep it, so that a changed `config.toml` is noticed."""
+    found = {
+        f"{section}.{name}": value
+        for section, content in config.model_dump(mode="json").items()
+        for name, value in content.items()
+        if name not in CHANGEABLE.get(section, ()) and (section, name) not in BATCH
+    }
+    return {**found, "effective_batch": effective_batch(config)}
+
+
+def _check_unchanged(config: RunConfig, chosen: checkpoints.Checkpoint, file: Path) -> None:
+    """Raise ResumeError where `config` would go on from `chosen` with other settings than those that made it."""
+    before = checkpoints.kept(checkpoints.state_of(chosen.path)).get("settings")
+    if not isinstance(before, dict):
+        return
+    now, usual = deciding(config), deciding(RunConfig())
+    for key in sorted({*before, *now}):
+        # A setting that only one of the two knows came or went with a release: it counts where it was set.
+        was, is_now = before.get(key, usual.get(key)), now.get(key, usual.get(key))
+        if was != is_now:
+            raise ResumeError(
+                _("{file} has been changed since {checkpoint}: {key} was {was!r} and is {now!r}").format(
+                    file=file.name, checkpoint=chosen.path.name, key=key, was=was, now=is_now
+                ),
+                _("Put it back, or start a run of its own: `nsmc-tui train {file}`.").format(file=file),
+            )
 
 
 def changed_config(before: RunConfig, sets: list[tuple[list[str], Any]]) -> RunConfig:
@@ -141,6 +172,8 @@ def prepare(run_dir: Path, sets: list[tuple[list[str], Any]], step: int | None =
     before = config_file.load(run_dir / CONFIG_FILE)
     after = changed_config(before, sets)
     chosen = checkpoints.choose(run_dir, step)
+    if chosen is not None:
+        _check_unchanged(after, chosen, run_dir / CONFIG_FILE)
     start = chosen.step if chosen is not None else 0
     if run.state == "finished" and chosen is None:
         raise ResumeError(

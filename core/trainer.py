@@ -53,6 +53,9 @@ class Monitor(Protocol):
     def alert(self, level: str, code: str, message: str, hint: str = "") -> None:
         """Something the user should know."""
 
+    def lost(self, step: int) -> None:
+        """The weights after `step` are no longer numbers, and are not saved. Raises where that ends the run."""
+
 
 class ReviewTrainer(Trainer):
     """`Trainer` over `TokenTable`s.
@@ -348,6 +351,12 @@ class ReviewTrainer(Trainer):
         path = folder / f"checkpoint-{self.state.global_step}"
         # What is not at a logging step yet has to be in the checkpoint, or resuming would forget it.
         self.losses.settle()
+        if not self._weights_are_numbers():
+            # It would push the last good one out, and be what resuming begins from.
+            if self.monitor is not None:
+                self.monitor.lost(self.state.global_step)
+            self._forget_save()
+            return
         try:
             if self.args.should_save:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -384,8 +393,17 @@ class ReviewTrainer(Trainer):
         )  # fmt: skip
         if not self.ranks.alone or self.monitor is None or self.monitor.stopping:
             raise reason from error
+        self._forget_save()
+        self.monitor.alert("error", "disk_full", reason.message, reason.hint)
+
+    def _forget_save(self) -> None:
+        """Go on without the checkpoint that was to be made now."""
         if self.state.best_global_step == self.state.global_step:
             # A best model that is nowhere on the disk must not keep a later one from being saved.
             self.state.best_metric, self.state.best_global_step = self._saved_best
         self.control.should_save = False
-        self.monitor.alert("error", "disk_full", reason.message, reason.hint)
+
+    def _weights_are_numbers(self) -> bool:
+        """Whether all that has learned is finite. One sum a weight: any NaN or infinity shows in it."""
+        sums = [parameter.detach().sum(dtype=torch.float32) for parameter in self._learning(self.model)]
+        return not sums or bool(torch.stack(sums).isfinite().all())

@@ -28,6 +28,8 @@ from core.preparation import Preparation
 from core.rank_failures import write_failure
 from core.ranks import Ranks
 from core.recorder import Recorder, SilentRecorder
+from core.resume import deciding
+from core.resumed import Resumed
 from core.runs import CONFIG_FILE, read_results
 from core.watch import Watch
 
@@ -60,8 +62,7 @@ class Worker:
         self.environment: dict[str, Any] = {}
         self.orders = Orders(run_dir, self.recorder, self.ranks)
         self.cut = False
-        self.resumed_step = 0
-        self.resumed_epoch = 0.0
+        self.resumed = Resumed()
         self.figures: dict[str, int] = {}
 
     # -- the whole ---------------------------------------------------------------------------------------------
@@ -96,9 +97,7 @@ class Worker:
         # Every rank looks as closely: they have to choose the same one.
         found = checkpoints.list_checkpoints(self.run_dir, deep=True)
         chosen = checkpoints.choose(self.run_dir, None if self.resume == NEWEST else self.resume, found)
-        if chosen is not None:
-            self.resumed_step = chosen.step
-            self.resumed_epoch = float(checkpoints.state_of(chosen.path).get("epoch") or 0.0)
+        self.resumed = Resumed(chosen)
         for checkpoint in found:
             if checkpoint.broken:
                 self.recorder.alert(
@@ -116,18 +115,18 @@ class Worker:
 
     def _settle(self) -> None:
         """Make sure that all ranks go on from the same checkpoint, and make room behind it. Collective."""
-        (first,) = self.ranks.agree((float(self.resumed_step),))
-        if first != self.resumed_step:
+        (first,) = self.ranks.agree((float(self.resumed.step),))
+        if first != self.resumed.step:
             raise ResumeError(
                 _(
                     "the processes found different checkpoints: rank 0 one of step {first}, rank {rank} of {step}"
-                ).format(first=int(first), rank=self.ranks.rank, step=self.resumed_step),
+                ).format(first=int(first), rank=self.ranks.rank, step=self.resumed.step),
                 _("All machines have to see the same files in the run's directory; --from names a step."),
             )
         # Not before all have looked: half of a deleted checkpoint looks like one that lacks state.
         self.ranks.wait()
         if self.resume is not None and self.ranks.head:
-            checkpoints.tidy(self.run_dir, self.resumed_step)
+            checkpoints.tidy(self.run_dir, self.resumed.step)
 
     def _announce(self, checkpoint: checkpoints.Checkpoint | None) -> None:
         path = self.run_dir / "environment.json"
@@ -206,11 +205,14 @@ class Worker:
         return "stopped" if self.orders.stop else "finished"
 
     def _build(self) -> tuple[ReviewTrainer, Prepared, MonitorCallback]:
-        prepared = Preparation(self.config, self.run_dir, self._prepare_step, self.recorder.alert, self.ranks).run()
+        source = self.resumed.loadable(self.config, self.recorder.alert)
+        prepared = Preparation(source, self.run_dir, self._prepare_step, self.recorder.alert, self.ranks).run()
         from core.callback import MonitorCallback
         from core.training import build_trainer, precision
 
         config, tokens, arguments = self.config, prepared.tokens, prepared.arguments
+        digests = {split: report.sha256 for split, report in prepared.splits.report.files.items()}
+        self.resumed.check_data(digests, self.recorder.alert)
         self.environment["data"] = {
             "fingerprint": prepared.splits.fingerprint,
             "unknown_tokens": prepared.unknown,
@@ -235,9 +237,11 @@ class Worker:
             has_dev=len(tokens["dev"]) > 0,
             world=self.ranks.world,
         )
+        monitor.keep = {"settings": deciding(config), "data": digests}
+        monitor.best = self.resumed.best
         if config.evaluate.history and self.ranks.head and len(tokens["dev"]):
             dev = prepared.splits.dev
-            monitor.history = Keeper(self.run_dir, dev["id"][:], dev["label"][:], self.resumed_step)
+            monitor.history = Keeper(self.run_dir, dev["id"][:], dev["label"][:], self.resumed.step)
         trainer = build_trainer(
             config,
             arguments,
@@ -255,9 +259,9 @@ class Worker:
     def _plan_end(self) -> None:
         """Where the config wants the run to stop, unless a resumed run has been there already."""
         launch = self.config.launch
-        if launch.stop_at_step is not None and launch.stop_at_step > self.resumed_step:
+        if launch.stop_at_step is not None and launch.stop_at_step > self.resumed.step:
             self.orders.stop_at_step = launch.stop_at_step
-        if launch.stop_at_epoch is not None and launch.stop_at_epoch > self.resumed_epoch:
+        if launch.stop_at_epoch is not None and launch.stop_at_epoch > self.resumed.epoch:
             self.orders.stop_at_epoch = launch.stop_at_epoch
         self.recorder.update(stop_at_step=self.orders.stop_at_step, stop_at_epoch=self.orders.stop_at_epoch)
 
@@ -292,6 +296,7 @@ class Worker:
             self.cut = True
             trainer.control.should_training_stop = True
             trainer._save_checkpoint(trainer.model, None)
+            monitor.tell_last()
             self.recorder.update(step=trainer.state.global_step, epoch=trainer.state.epoch)
             monitor.on_save(trainer.args, trainer.state, trainer.control)
             if trainer.args.load_best_model_at_end and trainer.state.best_model_checkpoint:

@@ -157,3 +157,30 @@ def test_a_refused_order_fails_the_command(run_dir: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(control, "send_order", send_and_take)
     with pytest.raises(control.ControlError, match="no dev split"):
         control.order_and_wait(run_dir, "evaluate", timeout=10)
+
+
+@pytest.mark.parametrize(
+    "place", [{"step": "12"}, {"step": [1]}, {"step": True}, {"step": 0}, {"step": 2.5}, {"epoch": "x"}, {"epoch": -1}]
+)
+def test_a_place_to_stop_that_is_none_is_refused_and_the_run_goes_on(run_dir: Path, place: dict[str, Any]) -> None:
+    """Anyone may write the file."""
+    story = Story(run_dir)
+    control.append_line(run_dir / control.CONTROL_FILE, {"id": "a", "action": "stop_at", **place})
+    story.orders.take(7)
+    story.orders.reached(8, 0.9)
+    assert not story.orders.stop
+    (event,) = JsonlTail(run_dir / "events.jsonl").read()
+    assert event["refused"]
+
+
+def test_places_to_stop_are_taken(run_dir: Path) -> None:
+    story = Story(run_dir)
+    control.send_order(run_dir, "stop_at", epoch=0.5)
+    story.orders.take(7)
+    assert story.orders.stop_at_epoch == 0.5
+    control.send_order(run_dir, "stop_at", step=9)
+    story.orders.take(8)
+    assert (story.orders.stop_at_step, story.orders.stop_at_epoch) == (9, None)
+    control.send_order(run_dir, "stop_at")
+    story.orders.take(9)
+    assert (story.orders.stop_at_step, story.orders.stop_at_epoch) == (None, None)

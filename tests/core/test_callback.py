@@ -1,0 +1,196 @@
+"""What a run tells of its training, and when it does not save: the real Trainer, orders and recorder."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from datasets import Dataset
+from transformers import TrainerControl, TrainerState
+
+from core import checkpoints, config_file, control, models, preset_tokenizer
+from core.callback import MonitorCallback
+from core.config import ModelConfig
+from core.errors import NanLossError
+from core.orders import Orders
+from core.recorder import Recorder
+from core.runs import create_run_dir, process_start, read_status, write_status
+from core.sampler import DeviceSampler
+from core.tail import JsonlTail
+from core.training import build_arguments, build_trainer
+from core.training_data import tokenize
+
+TEXTS = [f"영화 {'정말 ' * (number % 9)}재밌다 {number}" for number in range(97)]
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    return preset_tokenizer.train_tokenizer(TEXTS, 300)
+
+
+@pytest.fixture(scope="module")
+def tokens(home: Path, tokenizer: Any) -> Dataset:
+    rows = {"id": [str(i) for i in range(97)], "document": TEXTS, "label": [i % 2 for i in range(97)]}
+    return tokenize(Dataset.from_dict(rows), tokenizer, 12, "test-callback")
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path) -> Path:
+    path = create_run_dir(tmp_path, "watched")
+    me = os.getpid()
+    write_status(path, {"state": "running", "pid": me, "pid_start": process_start(me), "host": os.uname().nodename})
+    return path
+
+
+def watch(run_dir: Path, *, stop_on_nan: bool = True) -> MonitorCallback:
+    recorder = Recorder(run_dir)
+    recorder.set_state("running")
+    return MonitorCallback(
+        recorder, Orders(run_dir, recorder), events_per_second=5, stop_on_nan=stop_on_nan, has_dev=True
+    )
+
+
+def events(run_dir: Path, kind: str) -> list[dict[str, Any]]:
+    return [event for event in JsonlTail(run_dir / "events.jsonl").read(10**6, 30) if event["type"] == kind]
+
+
+def make_trainer(run_dir: Path, monitor: MonitorCallback, tokens: Dataset, tokenizer: Any, **settings: Any) -> Any:
+    train = {
+        "per_device_train_batch_size": 16,
+        "warmup_steps": 0,
+        "learning_rate": 1e-3,
+        "metric_for_best_model": "loss",
+        **dict.fromkeys(("eval_strategy", "save_strategy"), "steps"),
+        **settings,
+    }
+    config = config_file.validate({"model": {"preset": "tiny"}, "train": train, "launch": {"device": "cpu"}})
+    torch.manual_seed(1)
+    model, _fresh = models.build_model(ModelConfig(preset="tiny"), models.preset_config("tiny", tokenizer, {}))
+    arguments = build_arguments(config, run_dir)
+    trainer = build_trainer(config, arguments, model, tokenizer, tokens, tokens, [monitor], monitor)
+    monitor.attach(trainer, DeviceSampler(lambda *args, **fields: None, run_dir, 2.0))
+    return trainer
+
+
+def test_the_step_before_an_early_stop_is_told(run_dir: Path, tokens: Dataset, tokenizer: Any) -> None:
+    """Nobody knows at step 6 that it is the last: the evaluation after it says so."""
+    monitor = watch(run_dir)
+    make_trainer(
+        run_dir, monitor, tokens, tokenizer, max_steps=200, learning_rate=1e-9, early_stopping_patience=2,
+        eval_steps=2, save_steps=2, metric_for_best_model="accuracy",
+    ).train()  # fmt: skip
+    told = events(run_dir, "step")
+    assert [event["step"] for event in told][-1] == 6
+    assert told[-1]["learning_rate"] is not None
+    assert told[-1]["grad_norm"] > 0
+
+
+def test_a_pause_during_an_evaluation_is_taken_off_once(run_dir: Path) -> None:
+    """Counted twice, the next event's steps would seem to have taken less than no time."""
+    monitor = watch(run_dir)
+    arguments = SimpleNamespace(output_dir=run_dir, load_best_model_at_end=False)
+    state, flags = TrainerState(global_step=1, max_steps=10, epoch=0.1), TrainerControl()
+    monitor.on_train_begin(arguments, state, flags)
+    monitor.on_step_end(arguments, state, flags)
+    control.send_order(run_dir, "pause")
+
+    def wake() -> None:
+        while read_status(run_dir)["state"] != "paused":
+            time.sleep(0.02)
+        time.sleep(0.3)
+        control.send_order(run_dir, "continue")
+
+    waking = threading.Thread(target=wake)
+    waking.start()
+    monitor.on_prediction_step(arguments, state, flags, eval_dataloader=range(3))
+    waking.join()
+    monitor.on_evaluate(arguments, state, flags, metrics={"eval_loss": 0.5})
+    assert monitor.paused_seconds > 0.3
+    assert monitor._last <= time.monotonic()
+
+
+def poison(trainer: Any, step: int) -> None:
+    """Make the gradients of one optimizer step infinite: its own loss is a number, the weights after it are not."""
+
+    def spoil(gradient: torch.Tensor) -> torch.Tensor:
+        return gradient * math.inf if trainer.state.global_step == step - 1 else gradient
+
+    trainer.model.classifier.weight.register_hook(spoil)
+
+
+def saved(run_dir: Path) -> list[int]:
+    return [checkpoint.step for checkpoint in checkpoints.list_checkpoints(run_dir)]
+
+
+def test_weights_that_are_no_numbers_are_not_saved(run_dir: Path, tokens: Dataset, tokenizer: Any) -> None:
+    """What resuming begins from, and the best model, stay those before it."""
+    monitor = watch(run_dir)
+    trainer = make_trainer(
+        run_dir, monitor, tokens, tokenizer, max_steps=9, save_steps=1, eval_steps=100, save_total_limit=3,
+        load_best_model_at_end=False,
+    )  # fmt: skip
+    poison(trainer, 4)
+    with pytest.raises(NanLossError, match="after step 4") as failed:
+        trainer.train()
+    assert "resume" in failed.value.hint
+    assert saved(run_dir) == [1, 2, 3]
+    assert [event["code"] for event in events(run_dir, "alert")] == ["nan_loss"]
+
+
+def test_a_run_that_goes_on_without_numbers_keeps_its_last_good_checkpoint(
+    run_dir: Path, tokens: Dataset, tokenizer: Any
+) -> None:
+    monitor = watch(run_dir, stop_on_nan=False)
+    trainer = make_trainer(
+        run_dir, monitor, tokens, tokenizer, max_steps=9, save_steps=2, eval_steps=2, load_best_model_at_end=True
+    )
+    poison(trainer, 6)
+    trainer.train()
+    assert trainer.state.global_step == 9
+    assert saved(run_dir) == [2, 4]
+    assert all(bool(weight.isfinite().all()) for weight in trainer.model.parameters())
+    codes = [event["code"] for event in events(run_dir, "alert")]
+    assert sorted(codes) == ["nan_loss", "nan_weights"]
+    found = {event["step"]: event["metrics"]["eval_loss"] for event in events(run_dir, "eval")}
+    assert found[4] is not None
+    assert found[6] is None
+
+
+def test_an_evaluation_without_a_number_is_told_and_ends_the_run(
+    run_dir: Path, tokens: Dataset, tokenizer: Any
+) -> None:
+    monitor = watch(run_dir)
+    trainer = make_trainer(
+        run_dir, monitor, tokens, tokenizer, max_steps=9, save_steps=3, eval_steps=3, load_best_model_at_end=False
+    )
+    poison(trainer, 3)
+    with pytest.raises(NanLossError, match="dev loss is nan after step 3"):
+        trainer.train()
+    assert saved(run_dir) == []
+
+
+def test_a_checkpoint_keeps_what_it_was_made_with(run_dir: Path, tokens: Dataset, tokenizer: Any) -> None:
+    """Also how many ranks wrote it: one whose ranks did not all write is not whole."""
+    monitor = watch(run_dir)
+    monitor.keep = {"settings": {"train.seed": 42}, "data": {"train": "ab"}}
+    make_trainer(
+        run_dir, monitor, tokens, tokenizer, max_steps=2, save_steps=2, eval_steps=100, load_best_model_at_end=False
+    ).train()
+    (found,) = checkpoints.list_checkpoints(run_dir)
+    assert found.whole
+    kept = checkpoints.kept(checkpoints.state_of(found.path))
+    assert (kept["settings"], kept["data"], kept["world"]) == ({"train.seed": 42}, {"train": "ab"}, 1)
+    file = found.path / checkpoints.STATE_FILE
+    document = json.loads(file.read_bytes())
+    document["stateful_callbacks"]["MonitorCallback"]["attributes"]["world"] = 2
+    file.write_text(json.dumps(document))
+    assert "rng_state_1.pth" in checkpoints.inspect(found.path).broken
+    assert checkpoints.choose(run_dir) is None

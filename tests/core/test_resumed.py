@@ -1,0 +1,126 @@
+"""Going on with a run whose surroundings have changed: settings, reviews, the model's directory, its own place."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from transformers import TrainerState
+
+from core import checkpoints, config_file
+from core.callback import MonitorCallback
+from core.errors import ResumeError
+from core.orders import Orders
+from core.recorder import Recorder
+from core.resume import prepare
+from core.resumed import Resumed
+from tests.conftest import run_cli
+
+LONGER = [(["train", "num_train_epochs"], 3.0)]
+
+
+class Told(list[tuple[str, ...]]):
+    """Alerts, as the worker would tell them."""
+
+    def __call__(self, *alert: str) -> None:
+        self.append(alert)
+
+
+def last(run_dir: Path) -> checkpoints.Checkpoint:
+    return checkpoints.list_checkpoints(run_dir)[-1]
+
+
+def edit(run_dir: Path, old: str, new: str) -> None:
+    file = run_dir / "config.toml"
+    text = file.read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    file.write_text(text.replace(old, new), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ("learning_rate = 0.001", "learning_rate = 0.002", "train.learning_rate"),
+        ("learning_rate = 0.001", "learning_rate = 0.001\nadam_beta1 = 0.8", "train.adam_beta1"),
+        ("per_device_train_batch_size = 32", "per_device_train_batch_size = 16", "effective_batch"),
+        ("max_length = 64", "max_length = 48", "data.max_length"),
+    ],
+)
+def test_a_config_that_was_edited_by_hand_is_noticed(run_copy: Path, old: str, new: str, key: str) -> None:
+    edit(run_copy, old, new)
+    with pytest.raises(ResumeError, match=rf"config\.toml has been changed since checkpoint-\d+: {key} ") as refused:
+        prepare(run_copy, LONGER)
+    assert str(run_copy / "config.toml") in refused.value.hint
+
+
+def test_what_may_change_may_be_edited_too(run_copy: Path) -> None:
+    """How often it is saved, where the data lie now, and the batch in halves."""
+    edit(run_copy, "save_total_limit = 2", "save_total_limit = 3")
+    edit(run_copy, 'source = "sample"', 'source = "/elsewhere/train.tsv"')
+    edit(run_copy, "per_device_train_batch_size = 32", "per_device_train_batch_size = 16")
+    edit(run_copy, "gradient_accumulation_steps = 1", "gradient_accumulation_steps = 2")
+    assert prepare(run_copy, LONGER) == last(run_copy).step
+
+
+def test_other_train_reviews_end_the_run_before_its_first_step(run_copy: Path) -> None:
+    """The run's data are a file from now on, with the same columns and other reviews."""
+    edit(run_copy, 'source = "sample"', f'source = "{run_copy.parent / "train.tsv"}"')
+    rows = [f"{number}\t{'좋은' if number % 2 else '나쁜'} 영화 {number}\t{number % 2}" for number in range(200)]
+    for name in ("train", "test"):
+        text = "\n".join(["id\tdocument\tlabel", *rows]) + "\n"
+        (run_copy.parent / f"{name}.tsv").write_text(text, encoding="utf-8")
+    done = run_cli("resume", run_copy.name, "--set", "train.num_train_epochs=3", runs=run_copy.parent, timeout=240)
+    assert done.returncode == 1
+    assert "the train reviews are not those that the run began with" in done.stderr
+    assert last(run_copy).whole
+
+
+def test_other_test_reviews_are_told(run_copy: Path) -> None:
+    told = Told()
+    before = checkpoints.kept(checkpoints.state_of(last(run_copy).path))["data"]
+    Resumed(last(run_copy)).check_data(before, told)
+    assert not told
+    Resumed(last(run_copy)).check_data({**before, "test": "0" * 64}, told)
+    assert [alert[:2] for alert in told] == [("warning", "data")]
+
+
+def test_a_model_that_is_gone_is_read_from_the_checkpoint(run_copy: Path, tmp_path: Path) -> None:
+    config = config_file.validate({"model": {"name": str(tmp_path)}})
+    resumed, told = Resumed(last(run_copy)), Told()
+    assert resumed.loadable(config, told) is config
+    config.model.name = str(tmp_path / "gone")
+    assert Resumed().loadable(config, told) is config
+    assert not told
+    assert resumed.loadable(config, told).model.name == str(last(run_copy).path)
+    assert config.model.name == str(tmp_path / "gone")
+    assert [alert[:2] for alert in told] == [("info", "model")]
+
+
+def restore(run_dir: Path, checkpoint: Path) -> tuple[TrainerState, list[Any]]:
+    recorder = Recorder(run_dir)
+    alerts: list[Any] = []
+    recorder.listener = alerts.append
+    monitor = MonitorCallback(recorder, Orders(run_dir, recorder), events_per_second=5, stop_on_nan=True, has_dev=True)
+    state = TrainerState.load_from_json(str(checkpoint / checkpoints.STATE_FILE))
+    monitor.best = state.best_model_checkpoint
+    arguments = SimpleNamespace(output_dir=run_dir / "checkpoints", load_best_model_at_end=True)
+    monitor._restore(arguments, state)
+    return state, [event for event in alerts if event["type"] == "alert"]
+
+
+def test_the_best_checkpoint_is_the_moved_runs_own(run_copy: Path) -> None:
+    """The state names it by the place where the run was made, which still is there or not."""
+    state, alerts = restore(run_copy, last(run_copy).path)
+    found = Path(str(state.best_model_checkpoint))
+    assert found.parent == run_copy / "checkpoints"
+    assert not alerts
+    if found != last(run_copy).path:
+        shutil.rmtree(found)
+    else:
+        (found / checkpoints.WEIGHTS).write_bytes(b"")
+    state, alerts = restore(run_copy, last(run_copy).path)
+    assert (state.best_metric, state.best_global_step, state.best_model_checkpoint) == (None, None, None)
+    assert [alert["code"] for alert in alerts] == ["best"]
