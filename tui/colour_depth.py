@@ -47,6 +47,7 @@ def set_depth(app: App[Any], depth: str) -> None:
     app.no_color = depth == "none"
     filters = [kept for kept in app._filters if not isinstance(kept, Monochrome)]
     app._filters = [*filters, Monochrome()] if app.no_color else filters
+    _tell_style_sheets(app)
 
 
 def next_depth(app: App[Any]) -> str:
@@ -71,7 +72,13 @@ def prepare(app: App[Any], environ: Mapping[str, str] = os.environ) -> None:
     depth = wanted_depth(environ, load_settings()["colours"])
     if depth is not None:
         set_depth(app, depth)
+    _tell_style_sheets(app)
     set_ascii(app, ascii_wanted(environ))
+
+
+def _tell_style_sheets(app: App[Any]) -> None:
+    # The palette has one ground: what another one would set apart needs a line around it.
+    app.set_class(depth_of(app) == "16", "-sixteen")
 
 
 def _draw_anew(app: App[Any]) -> None:

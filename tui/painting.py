@@ -23,7 +23,7 @@ from textual._styles_cache import StylesCache
 from textual.color import Color
 from textual.filter import ANSIToTruecolor
 from textual.geometry import Region
-from textual.screen import Screen
+from textual.screen import Screen, ScreenResultType
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -65,6 +65,29 @@ class QuickCompositor(Compositor):
                     piece = strip if whole else cut(strip, first - seen.x, last - seen.x)
                     pieces.setdefault(y, []).append((first, last, piece))
         return Pieces(pieces)
+
+
+class QuickScreen(Screen[ScreenResultType]):
+    """A screen that is drawn by a `QuickCompositor`, also while it is seen below a dialog."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._compositor = QuickCompositor()
+
+    def _compositor_refresh(self) -> None:
+        # The name is private; Textual is pinned.
+        app, changed = self.app, self._compositor._dirty_regions
+        if app._batch_count:
+            # While the app collects updates, Textual draws the picture here and throws it away. It is put off instead:
+            # what is to be painted stays known, and the first picture is made once.
+            self._layout_required = True
+        elif self is not app.screen:
+            # Textual would draw all of the dialog's screen again, and once more at the next change.
+            if changed and self.is_current:
+                app.screen.refresh(*changed)
+            changed.clear()
+        else:
+            super()._compositor_refresh()
 
 
 def _within(wanted: Spans, seen: Region) -> tuple[Spans, Spans]:

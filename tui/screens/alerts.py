@@ -12,7 +12,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -20,7 +19,8 @@ from core import formats
 from core.i18n import N_
 from core.i18n import gettext as _
 from core.text import visible
-from tui.keymap import key, localise
+from tui.keymap import key
+from tui.screens.dialog import Dialog
 from tui.signs import sign_for
 from tui.widgets.form_input import Choices
 from tui.widgets.top_bar import fit
@@ -34,12 +34,11 @@ WIDE_LIST = 90
 MARKS = {"error": "✗", "warning": "!", "info": "·"}
 
 
-class AlertsScreen(ModalScreen[None]):
+class AlertsScreen(Dialog[None]):
     """A line an alert; what was acknowledged is dim. Enter goes to the run."""
 
     DEFAULT_CSS = """
-    AlertsScreen { align: center middle; background: $background 60%; }
-    AlertsScreen > Vertical { width: 110; max-width: 96%; height: 80%; padding: 1 2; background: $panel; }
+    AlertsScreen > Vertical { width: 110; max-width: 100%; height: 80%; padding: 1 2; background: $panel; }
     AlertsScreen #choices { height: 1fr; background: $panel; border: none; padding: 0; }
     AlertsScreen #about { height: 6; margin-top: 1; }
     AlertsScreen #keys { height: 1; }
@@ -52,7 +51,6 @@ class AlertsScreen(ModalScreen[None]):
 
     def __init__(self) -> None:
         super().__init__()
-        localise(self)
         self._shown: list[RunAlert] = []
         self._looked = False
 

@@ -8,15 +8,15 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from core import formats
 from core.i18n import N_, ngettext
 from core.i18n import gettext as _
 from core.review_log import verdict_name
-from tui.keymap import key, localise
+from tui.keymap import key
 from tui.review_session import ReviewSession
+from tui.screens.dialog import Dialog
 
 Chosen = tuple[str | None, int | None]
 CHOICES: tuple[tuple[str, str | None, int | None], ...] = (
@@ -30,11 +30,10 @@ CHOICES: tuple[tuple[str, str | None, int | None], ...] = (
 )
 
 
-class ApplyDialog(ModalScreen[Chosen | None]):
+class ApplyDialog(Dialog[Chosen | None]):
     """Asks for a verdict by its own key, then whether it is meant; answers None for no."""
 
     DEFAULT_CSS = """
-    ApplyDialog { align: center middle; background: $background 60%; }
     ApplyDialog > Vertical { width: 64; max-width: 96%; height: auto; padding: 1 2; background: $panel; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -51,7 +50,6 @@ class ApplyDialog(ModalScreen[Chosen | None]):
 
     def __init__(self, session: ReviewSession) -> None:
         super().__init__()
-        localise(self)
         self._session = session
         self._rows = session.targets()
         self._chosen: Chosen | None = None

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.screen import Screen
 from textual.widget import Widget
 
 from core.i18n import N_
 from core.text import visible
 from tui.keymap import key, localise
-from tui.painting import QuickCompositor, paint
+from tui.painting import QuickScreen, paint
 from tui.widgets.key_line import KeyLine
 from tui.widgets.top_bar import TopBar
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 NARROW, WIDE = 120, 160
 
 
-class BaseScreen(Screen[None]):
+class BaseScreen(QuickScreen[None]):
     """A screen with a top line, a body (`compose_body`), and the keys of the moment at the bottom.
 
     The body gets the class `-narrow` (under 120 columns), `-medium` or `-wide` (160 and more), and `-short` under
@@ -40,7 +39,6 @@ class BaseScreen(Screen[None]):
     def __init__(self) -> None:
         super().__init__()
         self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (NARROW, "-medium"), (WIDE, "-wide")]
-        self._compositor = QuickCompositor()
         self.VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]
         localise(self)
 
@@ -62,14 +60,6 @@ class BaseScreen(Screen[None]):
     def paint(self) -> None:
         """Draw at once what a key brought about, in one picture."""
         paint(self)
-
-    def _compositor_refresh(self) -> None:
-        # While the app collects updates, Textual draws the picture here and throws it away. It is put off instead: what
-        # is to be painted stays known, and the first picture is made once. The name is private; Textual is pinned.
-        if self.app._batch_count:
-            self._layout_required = True
-        else:
-            super()._compositor_refresh()
 
     def set_top(self, *crumbs: str, state: str = "") -> None:
         """Show where we are, and the run's state."""

@@ -8,20 +8,19 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from core.i18n import N_
 from core.i18n import gettext as _
 from core.text import visible
-from tui.keymap import key, localise
+from tui.keymap import key
+from tui.screens.dialog import Dialog
 
 
-class ConfirmScreen(ModalScreen[bool]):
+class ConfirmScreen(Dialog[bool]):
     """Asks; `y` or enter is yes, anything that leaves is no."""
 
     DEFAULT_CSS = """
-    ConfirmScreen { align: center middle; background: $background 60%; }
     ConfirmScreen > Vertical { width: 64; max-width: 96%; height: auto; padding: 1 2; background: $panel; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -31,7 +30,6 @@ class ConfirmScreen(ModalScreen[bool]):
 
     def __init__(self, question: str, detail: str = "") -> None:
         super().__init__()
-        localise(self)
         self._question, self._detail = question, detail
 
     def compose(self) -> ComposeResult:

@@ -14,7 +14,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
-from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -25,8 +24,9 @@ from core.i18n import gettext as _
 from core.text import visible
 from tui.export_choice import ExportChoice, StoppedError, moved, obstacle, resolve
 from tui.heat_scale import colour
-from tui.keymap import key, localise
+from tui.keymap import key
 from tui.screens.confirm import ConfirmScreen
+from tui.screens.dialog import Dialog
 from tui.widgets.completing_input import CompletingInput
 from tui.widgets.form_input import PathInput
 
@@ -34,7 +34,7 @@ LINES_OF_COMMAND = 4
 """For the command, while there are the kinds of files above it; lines are broken between words, which takes some."""
 
 
-class ExportDialog(ModalScreen[None]):
+class ExportDialog(Dialog[None]):
     """Asks which of `choices` to write and where to, writes it, and stays to say what was written.
 
     The line for the path has the focus; up and down choose what. While it is being written esc ends that, and nothing
@@ -42,9 +42,8 @@ class ExportDialog(ModalScreen[None]):
     """
 
     DEFAULT_CSS = """
-    ExportDialog { align: center middle; background: $background 60%; }
     ExportDialog > Vertical {
-        width: 100; max-width: 96%; height: auto; max-height: 96%; padding: 1 2; background: $panel;
+        width: 100; max-width: 100%; height: auto; max-height: 96%; padding: 1 2; background: $panel;
     }
     ExportDialog OptionList { height: auto; max-height: 12; background: $panel; margin: 1 0; }
     ExportDialog #export-line { height: 1; }
@@ -83,7 +82,6 @@ class ExportDialog(ModalScreen[None]):
 
     def __init__(self, choices: Sequence[ExportChoice]) -> None:
         super().__init__()
-        localise(self)
         self.VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]
         self._choices = list(choices)
         self._width = max(cell_len(visible(choice.name)) for choice in self._choices) + 2

@@ -13,7 +13,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.message import Message
-from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -28,8 +27,9 @@ from core.runs import is_run_dir
 from core.slices import SLICES
 from core.text import visible
 from tui.heat_scale import colour
-from tui.keymap import key, localise
+from tui.keymap import key
 from tui.review_session import ReviewSession, kind_name
+from tui.screens.dialog import Dialog
 
 PAUSE = 0.12
 RUNS = 12
@@ -68,12 +68,11 @@ def parted(query: Query) -> tuple[str, Query]:
     return kind, tuple(term for term in query if term is not kinds[0])
 
 
-class FilterDialog(ModalScreen[bool]):
+class FilterDialog(Dialog[bool]):
     """Edits a session's kind and filter; answers whether they have changed."""
 
     DEFAULT_CSS = """
-    FilterDialog { align: center middle; background: $background 60%; }
-    FilterDialog > Vertical { width: 100; max-width: 98%; height: 92%; padding: 1 2 0 2; background: $panel; }
+    FilterDialog > Vertical { width: 100; max-width: 100%; height: 92%; padding: 1 2 0 2; background: $panel; }
     FilterDialog Input { height: 1; border: none; padding: 0; background: $background; }
     FilterDialog #count { height: 2; color: $secondary; }
     FilterDialog #count.-wrong { color: $warning; }
@@ -87,7 +86,6 @@ class FilterDialog(ModalScreen[bool]):
 
     def __init__(self, session: ReviewSession, run_dir: Path) -> None:
         super().__init__()
-        localise(self)
         self._session, self._run_dir = session, run_dir
         self._terms: dict[str, Term] = {}
         self._query: Query | None = whole_query(session)

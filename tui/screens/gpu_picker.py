@@ -10,7 +10,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.message import Message
-from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -19,7 +18,8 @@ from core.device import GpuSample, Nvml
 from core.i18n import N_
 from core.i18n import gettext as _
 from core.text import visible
-from tui.keymap import key, localise
+from tui.keymap import key
+from tui.screens.dialog import Dialog
 from tui.signs import sign_for
 from tui.widgets.form_input import Choices
 
@@ -53,12 +53,12 @@ def users_of(gpu: GpuSample) -> str:
     return ", ".join(told) or _("free")
 
 
-class GpuPicker(ModalScreen[str | None]):
+class GpuPicker(Dialog[str | None]):
     """Gives `launch.device`: GPU numbers, `cpu`, or nothing for whatever torch finds; None leaves it as it is."""
 
     DEFAULT_CSS = """
-    GpuPicker { align: center middle; background: $background 60%; }
-    GpuPicker > Vertical { width: 84; max-width: 96%; height: auto; max-height: 90%; padding: 1 2; background: $panel; }
+    GpuPicker > Vertical { width: 84; max-width: 100%; height: auto; max-height: 90%; }
+    GpuPicker > Vertical { padding: 1 2; background: $panel; }
     GpuPicker #choices { height: auto; max-height: 12; background: $panel; border: none; padding: 0; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -68,7 +68,6 @@ class GpuPicker(ModalScreen[str | None]):
 
     def __init__(self, now: str = "") -> None:
         super().__init__()
-        localise(self)
         chosen = {int(part) for part in now.split(",") if part.strip().isdigit()}
         # A single one is under the cursor; marks are for several.
         self._marked = chosen if len(chosen) > 1 else set()

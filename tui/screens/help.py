@@ -10,12 +10,12 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from core.i18n import N_
 from core.i18n import gettext as _
-from tui.keymap import key, key_names, localise, own_bindings
+from tui.keymap import key, key_names, own_bindings
+from tui.screens.dialog import Dialog
 
 if TYPE_CHECKING:
     from textual.screen import Screen
@@ -28,13 +28,12 @@ MOVEMENT = (
 )
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(Dialog[None]):
     """Keys of the screen below, then the keys that move everywhere."""
 
     DEFAULT_CSS = """
-    HelpScreen { align: center middle; background: $background 60%; }
     HelpScreen > VerticalScroll {
-        width: 76; max-width: 96%; height: auto; max-height: 92%; padding: 1 2; background: $panel;
+        width: 80; max-width: 100%; height: auto; max-height: 92%; padding: 1 2; background: $panel;
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -43,7 +42,6 @@ class HelpScreen(ModalScreen[None]):
 
     def __init__(self, below: Screen[Any]) -> None:
         super().__init__()
-        localise(self)
         self._below = below
 
     def compose(self) -> ComposeResult:

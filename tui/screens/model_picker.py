@@ -13,7 +13,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.message import Message
-from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -21,7 +20,8 @@ from core.errors import NsmcTuiError
 from core.i18n import N_
 from core.i18n import gettext as _
 from core.text import visible
-from tui.keymap import key, localise
+from tui.keymap import key
+from tui.screens.dialog import Dialog
 
 if TYPE_CHECKING:
     from tui.app import NsmcTuiApp
@@ -61,12 +61,11 @@ def models_of(runs: Path, first: list[Path], baseline: Path | None, without: Pat
     return [model for _path, model in found]
 
 
-class ModelPicker(ModalScreen["Model | None"]):
+class ModelPicker(Dialog["Model | None"]):
     """The list, and a line for a path. Dismisses with the model, or None."""
 
     DEFAULT_CSS = """
-    ModelPicker { align: center middle; background: $background 60%; }
-    ModelPicker > Vertical { width: 76; max-width: 96%; height: auto; max-height: 92%; padding: 1 2; }
+    ModelPicker > Vertical { width: 80; max-width: 100%; height: auto; max-height: 92%; padding: 1 2; }
     ModelPicker > Vertical { background: $panel; }
     ModelPicker OptionList { height: auto; max-height: 12; border: none; padding: 0; background: $panel; }
     ModelPicker OptionList { margin-top: 1; }
@@ -85,7 +84,6 @@ class ModelPicker(ModalScreen["Model | None"]):
 
     def __init__(self, without: Path) -> None:
         super().__init__()
-        localise(self)
         self._without = without
         self._models: list[Model] = []
 

@@ -10,25 +10,24 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from core.i18n import N_
 from core.i18n import gettext as _
 from core.text import visible
-from tui.keymap import key, localise
+from tui.keymap import key
+from tui.screens.dialog import Dialog
 from tui.signs import sign_for
 
 
-class PickScreen(ModalScreen[tuple[str, ...] | None]):
+class PickScreen(Dialog[tuple[str, ...] | None]):
     """Choices are (name, what it is). Enter takes one, or with `several` adds and removes; esc is the end.
 
     Gives the names in the order in which they were chosen, None when nothing was changed.
     """
 
     DEFAULT_CSS = """
-    PickScreen { align: center middle; background: $background 60%; }
     PickScreen > Vertical { width: 64; max-width: 96%; height: 22; max-height: 92%; padding: 1 2; background: $panel; }
     PickScreen Input { background: $panel; margin: 1 0; }
     PickScreen OptionList { height: 1fr; background: $panel; }
@@ -47,7 +46,6 @@ class PickScreen(ModalScreen[tuple[str, ...] | None]):
         self, title: str, choices: Sequence[tuple[str, str]], chosen: Sequence[str] = (), *, several: bool = False
     ) -> None:
         super().__init__()
-        localise(self)
         self._title, self._choices, self._several = title, choices, several
         self._chosen = list(chosen)
         self._before = list(chosen)

@@ -14,7 +14,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
-from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -25,7 +24,8 @@ from core.i18n import N_
 from core.i18n import gettext as _
 from core.runs import CONFIG_FILE
 from core.text import visible
-from tui.keymap import key, localise
+from tui.keymap import key
+from tui.screens.dialog import Dialog
 from tui.widgets.form_input import Choices, FormInput
 
 NEWEST, FIRST = "newest", "first"
@@ -67,11 +67,10 @@ def read_length(text: str, name: str, before: float) -> tuple[float, str]:
     return value, ""
 
 
-class ResumeScreen(ModalScreen[ResumeWish | None]):
+class ResumeScreen(Dialog[ResumeWish | None]):
     """Lists checkpoints, the newest whole one chosen, and shows the number of epochs for changing."""
 
     DEFAULT_CSS = """
-    ResumeScreen { align: center middle; background: $background 60%; }
     ResumeScreen > Vertical { width: 68; max-width: 96%; height: auto; padding: 1 2; background: $panel; }
     ResumeScreen #choices { height: auto; max-height: 8; background: $panel; border: none; padding: 0; }
     ResumeScreen Horizontal { height: 1; }
@@ -83,7 +82,6 @@ class ResumeScreen(ModalScreen[ResumeWish | None]):
 
     def __init__(self, run_dir: Path) -> None:
         super().__init__()
-        localise(self)
         self._run_dir = run_dir
         self._length = ("num_train_epochs", 1.0)
 

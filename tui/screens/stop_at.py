@@ -11,13 +11,13 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from core import formats
 from core.i18n import N_
 from core.i18n import gettext as _
-from tui.keymap import key, localise
+from tui.keymap import key
+from tui.screens.dialog import Dialog
 from tui.widgets.form_input import FormInput
 
 
@@ -73,11 +73,10 @@ def read_stop(step: str, epoch: str, plan: StopPlan) -> tuple[dict[str, float], 
     return fields, ""
 
 
-class StopAtScreen(ModalScreen[dict[str, float] | None]):
+class StopAtScreen(Dialog[dict[str, float] | None]):
     """Asks where to stop; gives the order's fields, or None when nothing shall change."""
 
     DEFAULT_CSS = """
-    StopAtScreen { align: center middle; background: $background 60%; }
     StopAtScreen > Vertical { width: 64; max-width: 96%; height: auto; padding: 1 2; background: $panel; }
     StopAtScreen Horizontal { height: 1; }
     StopAtScreen .label { width: 10; }
@@ -89,7 +88,6 @@ class StopAtScreen(ModalScreen[dict[str, float] | None]):
 
     def __init__(self, plan: StopPlan) -> None:
         super().__init__()
-        localise(self)
         self._plan = plan
 
     def compose(self) -> ComposeResult:
