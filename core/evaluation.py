@@ -66,8 +66,8 @@ def evaluate(
     """
     import torch
 
+    from core import attention_kernels, metrics, models, predictions, reliability, slice_scores
     from core import data as data_module
-    from core import metrics, models, predictions, reliability, slice_scores
     from core.batches import TokenTable
     from core.decision import Decision, best_on
     from core.first_token import keep_first
@@ -119,6 +119,7 @@ def evaluate(
         f"{splits.fingerprint}:{split}",
         lambda done, total: report("tokenizing", done, total),
     )
+    attention_kernels.for_many_shapes()
     keep_first(model)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     begun = time.monotonic()

@@ -20,7 +20,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from core import dropout
+from core import attention_kernels, dropout
 from core.batches import TokenTable, as_is
 from core.config import OWN_TRAIN, RunConfig
 from core.errors import ConfigError
@@ -49,10 +49,11 @@ def build_arguments(config: RunConfig, run_dir: Path) -> TrainingArguments:
     values.setdefault("run_name", config.launch.name)
     # A loss that is not a number must be seen, and the filter costs two waits for the GPU a step.
     values.setdefault("logging_nan_inf_filter", False)
-    values.setdefault("dataloader_pin_memory", torch.cuda.is_available())
     # Encoders use all that they train; looking for what they do not costs a walk through the graph every step.
     values.setdefault("ddp_find_unused_parameters", False)
     _choose_device(config, values)
+    # Pinning takes a CUDA context, which a run on the CPU has no use for.
+    values.setdefault("dataloader_pin_memory", torch.cuda.is_available() and not values.get("use_cpu"))
     _choose_precision(config, values)
     try:
         arguments = TrainingArguments(
@@ -177,6 +178,7 @@ def build_trainer(
     """
     settings = config.train
     freeze(model, config.model.freeze)
+    attention_kernels.for_many_shapes()
     if arguments.n_gpu <= 1:
         # Copies of the model on several GPUs of one process would call the first one's layer.
         keep_first(model)

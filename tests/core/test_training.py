@@ -264,6 +264,16 @@ def test_layers_learn_at_falling_rates_and_frozen_ones_not(tmp_path: Path, token
     assert any("layer.0" in name for name in moved)
 
 
+def test_batches_of_many_shapes_leave_out_attention_that_plans_for_each(
+    tmp_path: Path, tokens: Dataset, tokenizer: object
+) -> None:
+    """cuDNN's, which torch asks first on the newest GPUs; which kernel is taken then is tested on one (tests/gpu)."""
+    torch.backends.cuda.enable_cudnn_sdp(True)
+    config, args = arguments(tmp_path)
+    build_trainer(config, args, small_model(tokenizer), tokenizer, tokens, None, [])
+    assert not torch.backends.cuda.cudnn_sdp_enabled()
+
+
 def test_predictions_keep_the_splits_order(tmp_path: Path, tokens: Dataset, tokenizer: object) -> None:
     config, args = arguments(tmp_path, train_sampling_strategy="group_by_length", per_device_eval_batch_size=8)
     model = small_model(tokenizer)

@@ -133,6 +133,18 @@ def test_out_of_memory_halves_the_batch_and_goes_on(tmp_path: Path) -> None:
     assert of(run_dir, "step")[-1]["step"] == 6
 
 
+def test_attention_over_batches_of_many_shapes_makes_no_plans() -> None:
+    from torch.nn.attention import SDPBackend
+
+    from core.attention_kernels import for_many_shapes
+
+    for_many_shapes()
+    states = torch.randn(4, 2, 23, 64, device="cuda", dtype=torch.bfloat16)
+    mask = torch.ones(4, 1, 23, 23, device="cuda", dtype=torch.bool)
+    for given in (None, mask):
+        assert torch._fused_sdp_choice(states, states, states, given) != SDPBackend.CUDNN_ATTENTION.value
+
+
 def test_the_next_batch_is_copied_while_the_gpu_computes() -> None:
     from datasets import Dataset
     from torch.utils.data import DataLoader
