@@ -1,6 +1,6 @@
 """The least that starts: the peer of `cold_start.py`.
 
-It imports what any training needs and builds the model. Run by `common.run_part` in a process of its own.
+It imports what any training needs and builds the model, or loads it. Run by `common.run_part` in a process of its own.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from core.config import RunConfig
 
 
 def build(config: RunConfig) -> dict[str, Any]:
-    """When (`time.time`) torch, transformers' Trainer and datasets were imported and the preset's model was built."""
+    """When (`time.time`) torch, transformers' Trainer and datasets were imported and the model was there."""
     import datasets  # noqa: F401 - imported for the time it takes
     import torch
     from transformers import (
@@ -28,16 +28,19 @@ def build(config: RunConfig) -> dict[str, Any]:
     from core.preset_tokenizer import VOCAB_SIZE
 
     imported = time.time()
-    preset = PRESETS[config.model.preset or "tiny"]
-    architecture = AutoConfig.for_model(
-        "bert",
-        vocab_size=VOCAB_SIZE,
-        num_hidden_layers=preset.num_hidden_layers,
-        hidden_size=preset.hidden_size,
-        num_attention_heads=preset.num_attention_heads,
-        intermediate_size=preset.intermediate_size,
-    )
-    model = AutoModelForSequenceClassification.from_config(architecture, dtype=torch.float32)
+    if config.model.preset is None:
+        model = AutoModelForSequenceClassification.from_pretrained(config.model.name, dtype=torch.float32)
+    else:
+        preset = PRESETS[config.model.preset]
+        architecture = AutoConfig.for_model(
+            "bert",
+            vocab_size=VOCAB_SIZE,
+            num_hidden_layers=preset.num_hidden_layers,
+            hidden_size=preset.hidden_size,
+            num_attention_heads=preset.num_attention_heads,
+            intermediate_size=preset.intermediate_size,
+        )
+        model = AutoModelForSequenceClassification.from_config(architecture, dtype=torch.float32)
     if config.launch.device == "cuda":
         model.to("cuda")
     return {"imported": imported, "built": time.time()}

@@ -2,12 +2,13 @@
 
 The first time nothing is in the cache: reviews are read and checked, the tokenizer is trained, the splits are
 tokenised. Again means the same config with what the first left in the cache. The peer is a process that only imports
-torch, transformers' Trainer and datasets and builds the same model (benchmarks/bare.py), in the same environment.
+torch, transformers' Trainer and datasets and builds the same model, or loads it where it is not a preset
+(benchmarks/bare.py), in the same environment.
 "training begins" is the worker's event `phase` `training`, right before the first batch is computed; "first step told"
 its first `step` event, at whatever step that is: events are at most five a second. Sides alternate, the cache being
 new in each repeat.
 
-`python benchmarks/cold_start.py [--reviews 150000] [--model tiny|small]`
+`python benchmarks/cold_start.py [--reviews 150000] [--device cuda --model xlm-roberta-base-shape --bf16]`
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import os
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import common
 import workers
@@ -26,13 +28,20 @@ from core.config import PRESETS, RunConfig
 LIMIT = 2.0
 
 
-def make_config(source: str, reviews: int, batch: int, model: str, device: str) -> RunConfig:
-    """The run as a user starts it: with a dev split, all splits tokenised, evaluation and checkpoints to come."""
+def make_config(options: Any, model: Path | str) -> RunConfig:
+    """The run as a user starts it: with a dev split, all splits tokenised, evaluation and checkpoints to come.
+
+    `model` is a preset's name or a directory.
+    """
     values = {
-        "data": {"source": source, "train_limit": reviews},
-        "model": {"preset": model},
-        "train": {"per_device_train_batch_size": batch, "learning_rate": 1e-3},
-        "launch": {"device": device, "offline": True},
+        "data": {"source": common.data_source(options), "train_limit": options.reviews},
+        "model": {"preset": model} if model in PRESETS else {"name": str(model)},
+        "train": {
+            "per_device_train_batch_size": options.batch,
+            "learning_rate": common.learning_rate(options),
+            **({"bf16": True} if options.bf16 else {}),
+        },
+        "launch": {"device": options.device, "offline": True},
     }
     return config_file.validate(values)
 
@@ -50,13 +59,13 @@ def main() -> None:
     """Measure and print the table."""
     parser = common.parser(__doc__, reviews=150_000, repeat=3)
     options = parser.parse_args()
-    if options.model not in PRESETS or options.bf16:
-        parser.error(f"--model is one of {', '.join(PRESETS)} here, and --bf16 changes nothing")
-    config = make_config(common.data_source(options), options.reviews, options.batch, options.model, options.device)
+    common.set_threads(options)
     names = ("importing and building alone", "first start", "second start")
     begun: dict[str, list[float]] = {name: [] for name in names}
     told: dict[str, list[float]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory() as temporary:
+        model = options.model if options.model in PRESETS else common.make_model(options, Path(temporary))
+        config = make_config(options, model)
         for number in range(options.repeat):
             directory = Path(temporary) / str(number)
             directory.mkdir()

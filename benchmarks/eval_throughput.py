@@ -25,6 +25,7 @@ def main() -> None:
     """Measure both and print the table."""
     parser = common.parser(__doc__, reviews=6_400, repeat=3)
     parser.add_argument("--held-out", type=int, default=16_000, help="test reviews")
+    parser.add_argument("--eval-batch", type=int, default=64, help="reviews a batch of the evaluation")
     parser.add_argument("--equal-environments", action="store_true", help="also run the guide in our environment")
     parser.add_argument(
         "--pad-reviews", action="store_true", help="the guide pads to the longest of these reviews, not of their split"
@@ -48,12 +49,16 @@ def main() -> None:
             training = common.make_config(options, initial, data=limits, train={"warmup_steps": 0.1})
             request = {"config": training.model_dump(mode="json"), "work": ["train"], "save": str(trained)}
             common.run_part("ours.py", request, common.product_environment(training), directory)
-        config = common.make_config(options, trained, data=limits)
+        config = common.make_config(
+            options, trained, data=limits, train={"per_device_eval_batch_size": options.eval_batch}
+        )
         request = {"config": config.model_dump(mode="json"), "work": ["evaluate"], "slice": not options.pad_reviews}
         for _ in range(options.repeat):
             for name, (script, environment) in sides.items():
                 results[name].append(common.run_part(script, request, environment(config), directory))
-    print(f"Evaluation: {options.held_out} reviews, batch 64, {options.model}, {options.device}")
+    # The data may hold fewer than were asked for.
+    reviews = results["guide"][0]["test_reviews"]
+    print(f"Evaluation: {reviews} reviews, batch {options.eval_batch}, {options.model}, {options.device}")
     print(f"({common.machine(options)})\n")
     print(common.table(HEADER, [_row(name, answers, results["guide"]) for name, answers in results.items()]))
     difference = 100 * (results["nsmc-tui"][0]["accuracy"] - results["guide"][0]["accuracy"])

@@ -118,6 +118,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
             seconds = time.perf_counter() - begun
             answer |= {"evaluate_seconds": seconds, "evaluate_cpu": time.process_time() - worked}
             answer |= {"evaluate_rate": len(test_data) / seconds, "accuracy": metrics["eval_accuracy"]}
+            answer["test_reviews"] = len(test_data)
     return answer | peak_memory()
 
 
@@ -134,8 +135,9 @@ def train(trainer: Any, batch: int) -> dict[str, float]:
     steps = trainer.train().global_step
     seconds = time.perf_counter() - begun
     answer = {"steps": steps, "train_seconds": seconds, "train_cpu": time.process_time() - worked}
-    reviews = min(steps * batch, len(trainer.train_dataset) * trainer.args.num_train_epochs)
-    return {**answer, "train_rate": reviews / seconds}
+    there = len(trainer.train_dataset)
+    reviews = min(steps * batch, there * trainer.args.num_train_epochs)
+    return {**answer, "train_reviews": there, "train_rate": reviews / seconds}
 
 
 def peak_memory() -> dict[str, int]:

@@ -44,6 +44,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
             seconds = time.perf_counter() - begun
             answer |= {"evaluate_seconds": seconds, "evaluate_cpu": time.process_time() - worked}
             answer |= {"evaluate_rate": len(labels) / seconds, "accuracy": found["accuracy"]}
+            answer["test_reviews"] = len(labels)
         if "save" in request:
             model: Any = prepared.model
             model.save_pretrained(request["save"])

@@ -83,7 +83,9 @@ def main() -> None:
         for name, known in accuracies.items():
             for line in common.kept_lines(options.keep, {"side": name, **_request(options)}):
                 known[line["seed"]] = line["accuracy"]
-    print(f"Training: {options.reviews} reviews, batch {options.batch}, {options.model}, {options.device}")
+    # The data may hold fewer than were asked for.
+    reviews = results[GUIDE][0]["train_reviews"]
+    print(f"Training: {reviews} reviews, batch {options.batch}, {options.model}, {options.device}")
     print(f"({common.machine(options)})\n")
     print(
         common.table(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 import subprocess
@@ -12,12 +11,10 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from syrupy.assertion import SnapshotAssertion
 
 from core import config_file
 from core.i18n import set_language
 from core.launch import create_run, worker_environment
-from tests.tui.picture import PictureExtension
 
 # Imports inside functions make a first call slow; tests do not measure time.
 settings.register_profile("nsmc", deadline=None)
@@ -39,6 +36,13 @@ SMALL_RUN = {
     "launch": {"name": "small run", "device": "cpu"},
 }
 
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """`-m gpu` looks into tests/gpu alone: a GPU server need not have textual and what else the others import."""
+    apart = collection_path.parent == ROOT / "tests" and collection_path.name != "gpu"
+    return True if apart and config.getoption("markexpr") == "gpu" else None
+
+
 needs_nsmc = pytest.mark.skipif(not NSMC.is_dir(), reason="the NSMC data is not beside the project")
 
 
@@ -53,6 +57,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         NSMC_TUI_STATE=str(directory / "state"),
         HF_HUB_OFFLINE="1",
         COLORTERM="truecolor",
+        # Whatever a test starts comes from this checkout, installed or not.
+        PYTHONPATH=os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
     )
     for name in ("NSMC_TUI_LANG", "NSMC_TUI_RUNS", "NO_COLOR", "TEXTUAL_THEME"):
         os.environ.pop(name, None)
@@ -69,13 +75,6 @@ def english() -> Iterator[None]:
     set_language("en")
     yield
     set_language("en")
-
-
-@pytest.fixture(autouse=True)
-def only_the_worker_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No figures of the machine that the tests run on in their pictures: the app leaves the looking to the worker."""
-    monkeypatch.setattr("tui.device_source.FRESH", math.inf)
-    monkeypatch.setattr("tui.device_source.WAIT", math.inf)
 
 
 def run_worker(run_dir: Path, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
@@ -119,9 +118,3 @@ def run_cli(*arguments: str, runs: Path | None = None, timeout: float = 120) -> 
         check=False,
         stdin=subprocess.DEVNULL,
     )
-
-
-@pytest.fixture
-def snapshot(snapshot: SnapshotAssertion) -> SnapshotAssertion:
-    """syrupy's fixture, keeping each screen (`tests.tui.picture.picture`) as a text file of its own."""
-    return snapshot.use_extension(PictureExtension)

@@ -20,6 +20,7 @@ SIZES = {
     "eval_throughput.py": ("--held-out", "200"),
     "overhead.py": ("--reviews", "96"),
     "cold_start.py": ("--reviews", "200", "--model", "tiny"),
+    "cold_start.py, of a directory": ("--reviews", "200", "--bf16"),
     "inspector.py": ("--texts", "3", "--tokens", "32"),
     "memory.py": ("--reviews", "1200", "--held-out", "64", "--steps", "2"),
 }
@@ -30,12 +31,13 @@ from importlib.machinery import PathFinder
 
 found = PathFinder.find_spec
 
-def find_spec(name, path=None, target=None):
-    if name.partition(".")[0] in ("textual", "textual_plotext", "plotext", "rich", "click"):
+def find_spec(cls, name, path=None, target=None):
+    if name.partition(".")[0] in ("textual", "textual_plotext", "plotext", "rich", "click", "syrupy"):
         return None
     return found(name, path, target)
 
-PathFinder.find_spec = staticmethod(find_spec)
+# pytest keeps it as a class attribute of its own: a plain function would become a method there.
+PathFinder.find_spec = classmethod(find_spec)
 """
 
 
@@ -67,22 +69,22 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def outputs(environment: dict[str, str], model: Path) -> dict[str, str]:
     """What each benchmark prints. All at once: most of their time is importing torch in fresh processes."""
     running = {}
-    for script, sizes in SIZES.items():
+    for name, sizes in SIZES.items():
         options = ["--data", "sample", "--repeat", "1", *sizes]
         if "--model" not in sizes:
             options += ["--model", str(model)]
-        running[script] = subprocess.Popen(
-            [sys.executable, str(BENCHMARKS / script), *options],
+        running[name] = subprocess.Popen(
+            [sys.executable, str(BENCHMARKS / name.partition(",")[0]), *options],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
     printed = {}
-    for script, process in running.items():
+    for name, process in running.items():
         output, errors = process.communicate(timeout=500)
-        assert process.returncode == 0, f"{script}: {errors}"
-        printed[script] = output
+        assert process.returncode == 0, f"{name}: {errors}"
+        printed[name] = output
     return printed
 
 
@@ -97,6 +99,30 @@ def test_screens_are_out_of_reach_in_these_tests(environment: dict[str, str]) ->
         [sys.executable, "-c", "import textual"], env=environment, capture_output=True, text=True, check=False
     )
     assert "ModuleNotFoundError: No module named 'textual'" in done.stderr
+
+
+def test_a_checkout_that_is_not_installed_is_measured(tmp_path: Path) -> None:
+    """Without site-packages neither `core` nor anything else is found."""
+    code = (
+        f"import os, sys\nsys.path.insert(0, {str(BENCHMARKS)!r})\nimport checkout\nimport importlib.util\n"
+        "print(importlib.util.find_spec('core').origin, os.environ['PYTHONPATH'], sep='\\n')"
+    )
+    bare = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code], cwd=tmp_path, env=bare, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.splitlines() == [str(ROOT / "core" / "__init__.py"), str(ROOT)], done.stderr
+
+
+def test_the_tests_for_a_gpu_need_no_screens(environment: dict[str, str]) -> None:
+    # Plugins of pytest bring what they test with along.
+    alone = {**environment, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    command = [sys.executable, "-m", "pytest", "-m", "gpu", "--collect-only", "-q", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, cwd=ROOT, env=alone, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    found = [line for line in done.stdout.splitlines() if "::" in line]
+    assert found
+    assert all(line.startswith("tests/gpu/") for line in found)
 
 
 @pytest.mark.slow
@@ -125,9 +151,10 @@ def test_overhead_is_that_of_a_run_somebody_watches(outputs: dict[str, str]) -> 
 
 @pytest.mark.slow
 def test_a_start_is_timed_twice(outputs: dict[str, str]) -> None:
-    for row in ("first start", "second start"):
-        begins, told = (float(cells(outputs["cold_start.py"], row)[place]) for place in (1, -1))
-        assert 0 < begins < told
+    for output in (outputs["cold_start.py"], outputs["cold_start.py, of a directory"]):
+        for row in ("first start", "second start"):
+            begins, told = (float(cells(output, row)[place]) for place in (1, -1))
+            assert 0 < begins < told
 
 
 @pytest.mark.slow
