@@ -236,7 +236,7 @@ class MonitorCallback(TrainerCallback, ExportableState):
 
     def _wait(self, state: TrainerState) -> None:
         begun = time.monotonic()
-        self._recorder.set_state("paused")
+        self._recorder.set_state("paused", step=state.global_step, epoch=state.epoch)
         while self._orders.paused:
             time.sleep(PAUSE_POLL)
             self._orders.take(state.global_step)

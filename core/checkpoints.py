@@ -69,13 +69,11 @@ def inspect(path: Path, *, deep: bool = False) -> Checkpoint:
             file.name for file in path.glob("rng_state*.pth")
         ]
         for file in archives:
-            with zipfile.ZipFile(path / file) as archive:
-                bad = archive.testzip() if deep else None
-            if bad is not None:
+            if not _readable(path / file, deep):
                 return Checkpoint(path, step, _("{file} is damaged").format(file=file))
     except FileNotFoundError as error:
         return Checkpoint(path, step, _("{file} is missing").format(file=Path(str(error.filename)).name))
-    except (OSError, ValueError, KeyError, TypeError, struct.error, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
         return Checkpoint(
             path, step, _("it cannot be read: {reason}").format(reason=str(error) or type(error).__name__)
         )
@@ -83,6 +81,15 @@ def inspect(path: Path, *, deep: bool = False) -> Checkpoint:
     if not any(path.glob("rng_state*.pth")):
         missing.append("rng_state.pth")
     return Checkpoint(path, step, missing=tuple(missing))
+
+
+def _readable(archive: Path, deep: bool) -> bool:
+    """Whether what torch has saved can be opened; `deep` also checks the sums of all that is in it."""
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            return not deep or opened.testzip() is None
+    except zipfile.BadZipFile:
+        return False
 
 
 def _weight_files(path: Path) -> list[str]:
@@ -122,10 +129,13 @@ def choose(run_dir: Path, step: int | None = None, found: list[Checkpoint] | Non
     if step is not None:
         newest = [checkpoint for checkpoint in newest if checkpoint.step == step]
         if not newest or newest[0].broken:
+            there = ", ".join(str(checkpoint.step) for checkpoint in every if checkpoint.whole)
             raise ResumeError(
                 _("there is no whole checkpoint of step {step}").format(step=step)
                 + (f": {newest[0].broken}" if newest else ""),
-                _("Without --from the last whole one is taken."),
+                _("Without --from the last whole one is taken. There are: {steps}.").format(steps=there)
+                if there
+                else _("Without --from the run starts again from its first step."),
             )
     usable = [checkpoint for checkpoint in newest if not checkpoint.broken]
     if not usable:

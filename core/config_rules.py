@@ -9,11 +9,16 @@ from typing import Any
 
 from core.config import RunConfig
 from core.errors import ConfigError
+from core.hf_choices import schedule_settings
 from core.hf_limits import refusal
 from core.i18n import gettext as _
 
 # Optimizers of transformers that choose their own parameter groups (`Trainer.get_optimizer_cls_and_kwargs`).
 OWN_GROUPS = ("galore", "apollo", "lomo", "adalomo", "muon", "dion")
+# Those among them that look for the modules named by `optim_target_modules`.
+TARGETED = ("galore", "apollo")
+# Optimizers that read nothing of `optim_args`.
+WITHOUT_ARGUMENTS = ("adamw_torch", "adamw_torch_fused", "adamw_torch_xla", "adamw_torch_npu_fused", "adafactor")
 DEFAULT_STEPS = 500.0
 # The task is ours: two classes, negative and positive, and their logits.
 OWN_SETTINGS = ("num_labels", "id2label", "label2id", "problem_type", "output_attentions", "output_hidden_states")
@@ -29,7 +34,7 @@ def check(config: RunConfig, file: str = "") -> None:
     """Refuse combinations in which a setting would have no effect, or fail late. Raises ConfigError."""
     rules = (
         *(_labels, _architecture, _precision, _intervals, _best, _scheduler, _workers, _batches, _weights, _stopping),
-        *(_layers, _processes),
+        *(_layers, _processes, _schedule_settings, _optimizer_settings, _backend),
     )
     for rule in rules:
         found = rule(config)
@@ -159,6 +164,57 @@ def _scheduler(config: RunConfig) -> ConfigError | None:
             ),
         )
     return None
+
+
+def _schedule_settings(config: RunConfig) -> ConfigError | None:
+    train = config.train
+    given = train.extra.get("lr_scheduler_kwargs")
+    known = schedule_settings(train.lr_scheduler_type)
+    if not isinstance(given, dict) or known is None:
+        return None
+    for name in given:
+        if name not in known:
+            return refusal(
+                "lr_scheduler_kwargs",
+                given,
+                _("the schedule {schedule} has no setting {name}").format(schedule=train.lr_scheduler_type, name=name),
+                _("It knows {names}.").format(names=", ".join(known))
+                if known
+                else _("It has none: leave lr_scheduler_kwargs out."),
+            )
+    return None
+
+
+def _optimizer_settings(config: RunConfig) -> ConfigError | None:
+    extra = config.train.extra
+    optimizer = str(extra.get("optim") or "adamw_torch")
+    if extra.get("optim_args") and optimizer in WITHOUT_ARGUMENTS:
+        return refusal(
+            "optim_args",
+            extra["optim_args"],
+            _("the optimizer {name} reads nothing of it").format(name=optimizer),
+            _("Its settings are train.adam_beta1, adam_beta2, adam_epsilon and weight_decay."),
+        )
+    if extra.get("optim_target_modules") and not optimizer.startswith(TARGETED):
+        return refusal(
+            "optim_target_modules",
+            extra["optim_target_modules"],
+            _("the optimizer {name} treats all modules alike").format(name=optimizer),
+            _("Leave it out, or choose a galore or apollo optimizer."),
+        )
+    return None
+
+
+def _backend(config: RunConfig) -> ConfigError | None:
+    backend = config.train.extra.get("ddp_backend")
+    if config.launch.device != "cpu" or backend in (None, "gloo", "mpi", "ccl"):
+        return None
+    return refusal(
+        "ddp_backend",
+        backend,
+        _("processes without a GPU cannot talk by it"),
+        _("Leave it out: on CPUs gloo is used, on GPUs nccl."),
+    )
 
 
 def _workers(config: RunConfig) -> ConfigError | None:

@@ -11,6 +11,7 @@ from typing import Any
 from core import formats
 from core.errors import ControlError
 from core.events import EVENTS_FILE, VERSION, append_line
+from core.failures import is_disk_full
 from core.i18n import gettext as _
 from core.launch import CONTROL_FILE
 from core.runs import FINAL_STATES, load_run, read_status
@@ -50,7 +51,9 @@ def send_order(run_dir: Path, action: str, **fields: Any) -> str:
     except OSError as error:
         raise ControlError(
             _("cannot write the order: {reason}").format(reason=error.strerror or error),
-            _("You need write access to {path}.").format(path=run_dir),
+            _("Free room on that disk; SIGTERM to the worker stops it, too.")
+            if is_disk_full(error)
+            else _("You need write access to {path}.").format(path=run_dir),
         ) from error
     return order
 

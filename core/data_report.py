@@ -154,6 +154,11 @@ class FileReport:
                 )
             return _("set data.encoding to the encoding that the file was written in")
         if worst == "bad_label":
+            if self.kept:
+                return _(
+                    "a run knows two classes, and the file also has the labels {labels}: leave those rows out, or set "
+                    "data.negative_label and data.positive_label to the two that count"
+                ).format(labels=", ".join(f'"{label}"' for label in self.other_labels))
             return _(
                 "the file has the labels {labels}: set data.negative_label and data.positive_label, "
                 "and check data.label_column"

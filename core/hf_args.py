@@ -54,7 +54,7 @@ GONE = {
     "fp16_opt_level": N_("nothing: torch's own is used"),
     "include_inputs_for_metrics": N_("nothing: nsmc-tui keeps the inputs"),
     "use_mps_device": N_("nothing: found by torch"),
-    "sharded_ddp": "fsdp",
+    "sharded_ddp": "launch.processes",
     "torchdynamo": "torch_compile_backend",
     "push_to_hub_model_id": "hub_model_id",
     "push_to_hub_token": "hub_token",

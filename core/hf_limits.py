@@ -16,6 +16,7 @@ from typing import Any
 from core.config import RunConfig
 from core.errors import ConfigError
 from core.hf_args import training_arguments_source
+from core.hf_choices import COMPILE_MODES, compile_backends
 from core.i18n import N_
 from core.i18n import gettext as _
 
@@ -61,7 +62,37 @@ _INTERVAL = N_("Give a whole number of steps, or a share of all steps below 1.")
 _SEED = N_("Give a whole number from 0 to 4294967295.")
 _COUNT = N_("Give a whole number above 0, or leave it out.")
 
+_WHOLE = N_("evaluation, checkpoints and resuming take whole models")
+_SEVERAL = N_("Leave it out: launch.processes trains on several GPUs, each with the whole model.")
+_PUSH = N_("it would push the newest checkpoint, not the model that the run stands for")
+_NO_PUSH = N_("nothing is pushed to the Hub")
+_BY_HAND = N_("Leave it out; when the run is over: `hf upload NAME RUN/model`.")
+
 LIMITS = (
+    *(Limit(field, bool, _WHOLE, _SEVERAL) for field in ("fsdp", "fsdp_config", "deepspeed")),
+    Limit("push_to_hub", bool, _PUSH, _BY_HAND),
+    *(
+        Limit(field, bool, _NO_PUSH, _BY_HAND)
+        for field in ("hub_model_id", "hub_strategy", "hub_private_repo", "hub_always_push", "hub_revision")
+    ),
+    Limit(
+        "save_on_each_node",
+        bool,
+        N_("the machines of a run share its directory and would write the same files"),
+        N_("Leave it out."),
+    ),
+    Limit(
+        "eval_use_gather_object",
+        bool,
+        N_("predictions of several processes are put in order in one way only"),
+        N_("Leave it out."),
+    ),
+    Limit(
+        "accelerator_config",
+        lambda value: bool(value) and not (isinstance(value, dict) and set(value) <= {"gradient_accumulation_kwargs"}),
+        N_("batches are made and dealt out by nsmc-tui"),
+        N_("Leave it out; of its settings only gradient_accumulation_kwargs has an effect here."),
+    ),
     Limit("logging_steps", _no_interval, N_("nothing would be logged, or the run would fail late"), _INTERVAL),
     Limit("save_steps", _no_interval, N_("no checkpoint would be saved, or the run would fail late"), _INTERVAL),
     Limit("eval_steps", _no_interval, N_("another interval would be taken, or the run would fail late"), _INTERVAL),
@@ -215,6 +246,9 @@ def check(config: RunConfig, file: str = "") -> None:
         ("report_to", wanted_reporters(config), (*reporters(), "all")),
         ("log_level", [train.get("log_level")], log_levels()),
         ("log_level_replica", [train.get("log_level_replica")], log_levels()),
+        ("torch_compile_mode", [train.get("torch_compile_mode")], COMPILE_MODES),
+        ("torch_compile_backend", _lowered(train.get("torch_compile_backend")), compile_backends()),
+        ("debug", _words(train.get("debug")), ("underflow_overflow", "tpu_metrics_debug")),
     ):
         for name in names:
             if name is not None and len(allowed) > 1 and name not in allowed:
@@ -225,6 +259,14 @@ def check(config: RunConfig, file: str = "") -> None:
                     _("It knows {names}.").format(names=", ".join(allowed)),
                     file,
                 )
+
+
+def _lowered(value: Any) -> list[Any]:
+    return [value.lower() if isinstance(value, str) else value]
+
+
+def _words(value: Any) -> list[str]:
+    return [str(word) for word in (value if isinstance(value, list) else str(value or "").split())]
 
 
 def refusal(field: str, value: Any, reason: str, hint: str, file: str = "", section: str = "train") -> ConfigError:

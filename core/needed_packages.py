@@ -34,7 +34,6 @@ NEEDS = (
     Need("optim", ("stable_adamw",), "optimi", "torch-optimi"),
     Need("optim", ("adamw_anyprecision",), "torchdistx", "torchdistx"),
     Need("use_liger_kernel", (), "liger_kernel", "liger-kernel"),
-    Need("deepspeed", (), "deepspeed", "deepspeed"),
 )
 
 

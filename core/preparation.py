@@ -71,7 +71,7 @@ class Preparation:
         self.progress = progress
         self.alert = alert
         self.ranks = ranks
-        self._wait_for_tokenizer: Callable[[], None] = _silent
+        self._wait_for_tokenizer: Callable[[Callable[[], None]], None] = _silent
 
     def run(self, splits_wanted: tuple[str, ...] = SPLITS) -> Prepared:
         """Everything but the Trainer; only `splits_wanted` are tokenised."""
@@ -122,7 +122,8 @@ class Preparation:
             )
         if config.model.preset is not None:
             self.progress("tokenizing", 0, 0)
-            self._wait_for_tokenizer()
+            # A stop is taken while the tokenizer is trained.
+            self._wait_for_tokenizer(lambda: self.progress("tokenizing", 0, 0))
             tokenizer = preset_tokenizer.preset_tokenizer(splits.train, splits.fingerprint)
             architecture = models.preset_config(config.model.preset, tokenizer, config.model.config)
         else:

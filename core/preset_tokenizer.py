@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 VOCAB_SIZE = 8000
+# Seconds until whoever waits for the tokenizer looks around.
+WAITING = 0.5
 # Raised when `train_tokenizer` would make another tokenizer of the same texts.
 TOKENIZER_VERSION = 1
 # Characters of their own in the vocabulary; NSMC's 1,500 most frequent ones are 99.9% of its text.
@@ -135,12 +137,12 @@ def preset_tokenizer(train: Dataset, fingerprint: str) -> PreTrainedTokenizerBas
     return _wrapped(tokenizer)
 
 
-def begin(train: Dataset, fingerprint: str) -> Callable[[], None]:
+def begin(train: Dataset, fingerprint: str) -> Callable[[Callable[[], None]], None]:
     """Begin to train in a thread what `preset_tokenizer` will be asked for, unless it is in the cache already.
 
-    Returns what to call before asking for it. Most of the training lets other threads run, so that it costs little
-    beside the imports of torch and transformers. When it fails, or the cache cannot be written, `preset_tokenizer`
-    trains it itself.
+    Returns what to call before asking for it, with what to do now and then while waiting, which may raise. Most of
+    the training lets other threads run, so that it costs little beside the imports of torch and transformers. When
+    it fails, or the cache cannot be written, `preset_tokenizer` trains it itself.
     """
     # Imported here, so that two threads do not import the same at a time.
     import regex  # noqa: F401
@@ -148,12 +150,20 @@ def begin(train: Dataset, fingerprint: str) -> Callable[[], None]:
 
     path = _cached(fingerprint)
     if path.is_file():
-        return lambda: None
+        return lambda meanwhile: None
     texts = train["document"]
     # No daemon: at the end of the process such a thread is torn down in the middle of foreign code.
     thread = threading.Thread(target=lambda: _keep(_train(texts), path), name="tokenizer")
     thread.start()
-    return thread.join
+
+    def wait(meanwhile: Callable[[], None]) -> None:
+        while True:
+            thread.join(WAITING)
+            meanwhile()
+            if not thread.is_alive():
+                return
+
+    return wait
 
 
 def _cached(fingerprint: str) -> Path:

@@ -467,3 +467,17 @@ def test_groups_and_labels_of_a_mapped_data_set(directory: Path) -> None:
     whole = load_splits(DataConfig(source=str(directory), dev_size=0)).train
     assert text_groups(whole).tolist() == [0, 1, 0, 2, 2]
     assert labels_of(whole).tolist() == [1, 0, 0, 1, 1]
+
+
+def test_a_third_class_is_told_as_one(tmp_path: Path) -> None:
+    """Unlike labels that are all written in another way."""
+
+    def hint(labels: str) -> str:
+        file = write(tmp_path / "three.tsv", [])
+        lines = [f"{number}\t영화 {number}\t{labels.split()[number % 3]}\n" for number in range(30)]
+        file.write_text(file.read_text() + "".join(lines), encoding="utf-8")
+        (problem,) = check(DataConfig(source=str(file)))["problems"]
+        return str(problem["hint"])
+
+    assert 'knows two classes, and the file also has the labels "2"' in hint("0 1 2")
+    assert hint("나쁨 좋음 보통").startswith('the file has the labels "나쁨", "좋음", "보통"')

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from core import config_file, hf_limits
+from core import config_file, hf_choices, hf_limits
 from core.errors import ConfigError
 
 BAD: list[tuple[str, Any]] = [
@@ -83,8 +83,42 @@ BAD: list[tuple[str, Any]] = [
     ("logging_steps", math.inf),
     ("neftune_noise_alpha", math.nan),
     ("early_stopping_threshold", math.inf),
+    ("fsdp", "full_shard"),
+    ("fsdp_config", {"min_num_params": 1}),
+    ("deepspeed", "ds.json"),
+    ("push_to_hub", True),
+    ("hub_model_id", "me/model"),
+    ("hub_strategy", "every_save"),
+    ("hub_private_repo", True),
+    ("hub_always_push", True),
+    ("hub_revision", "main"),
+    ("save_on_each_node", True),
+    ("eval_use_gather_object", True),
+    ("accelerator_config", {"split_batches": True}),
+    ("accelerator_config", "accelerate.json"),
+    ("torch_compile_mode", "quickest"),
+    ("torch_compile_backend", "gcc"),
+    ("debug", "everything"),
+    ("lr_scheduler_kwargs", {"num_cycles": 2}),
+    ("optim_args", "rank=8"),
+    ("optim_target_modules", "all-linear"),
 ]
 GOOD: list[tuple[str, Any]] = [
+    ("fsdp", ""),
+    ("fsdp_config", ""),
+    ("deepspeed", ""),
+    ("push_to_hub", False),
+    ("hub_model_id", ""),
+    ("hub_private_repo", False),
+    ("hub_always_push", False),
+    ("hub_revision", ""),
+    ("save_on_each_node", False),
+    ("eval_use_gather_object", False),
+    ("accelerator_config", {"gradient_accumulation_kwargs": {"sync_each_batch": True}}),
+    ("torch_compile_mode", "reduce-overhead"),
+    ("torch_compile_backend", "inductor"),
+    ("debug", "underflow_overflow"),
+    ("debug", ""),
     ("logging_steps", 1),
     ("logging_steps", 0.1),
     ("logging_steps", 50.0),
@@ -123,7 +157,6 @@ GOOD: list[tuple[str, Any]] = [
     ("length_column_name", "length"),
     ("learning_rate", "2e-5"),
     ("save_only_model", True),
-    ("push_to_hub", True),
     ("dataloader_drop_last", True),
 ]
 
@@ -147,13 +180,38 @@ def test_values_with_an_effect_are_taken(field: str, value: Any) -> None:
 def test_every_limit_has_a_bad_and_a_good_value_above() -> None:
     fields = {limit.field for limit in hf_limits.LIMITS}
     assert fields <= {field for field, _value in BAD}
-    assert fields - {"dataloader_prefetch_factor"} <= {field for field, _value in GOOD}
+    assert fields - {"dataloader_prefetch_factor", "hub_strategy"} <= {field for field, _value in GOOD}
 
 
 def test_reporters_are_those_of_the_installed_transformers() -> None:
     from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
     assert hf_limits.reporters() == tuple(INTEGRATION_TO_CALLBACK)
+
+
+def test_compile_backends_are_those_of_the_installed_accelerate() -> None:
+    from accelerate.utils import DynamoBackend
+
+    assert hf_choices.compile_backends() == tuple(name.lower() for name in DynamoBackend.list() if name != "NO")
+
+
+def test_compile_modes_are_those_of_the_installed_torch() -> None:
+    from torch._inductor import list_mode_options
+
+    assert set(list_mode_options()) <= set(hf_choices.COMPILE_MODES)
+
+
+def test_schedules_take_what_their_functions_take() -> None:
+    """Each setting that is let through is taken by transformers, and so are schedules that cannot be looked into."""
+    assert hf_choices.schedule_settings("polynomial") == ("lr_end", "power")
+    assert hf_choices.schedule_settings("linear") == ()
+    assert hf_choices.schedule_settings("constant") == ()
+    assert hf_choices.schedule_settings("reduce_lr_on_plateau") is None
+    kwargs = {"num_cycles": 3}
+    config_file.validate({"train": {"lr_scheduler_type": "cosine_with_restarts", "lr_scheduler_kwargs": kwargs}})
+    config_file.validate(
+        {"train": {"lr_scheduler_type": "reduce_lr_on_plateau", "lr_scheduler_kwargs": {"patience": 3}}}
+    )
 
 
 def test_log_levels_are_those_of_the_installed_transformers() -> None:
@@ -175,6 +233,9 @@ TOGETHER: list[tuple[dict[str, dict[str, Any]], str]] = [
     ({"train": {"fp16_full_eval": True, "bf16_full_eval": True}}, "train.fp16_full_eval"),
     ({"train": {"fp16": True}, "launch": {"device": "cpu"}}, "train.fp16"),
     ({"train": {"tf32": True}, "launch": {"device": "cpu"}}, "train.tf32"),
+    ({"train": {"ddp_backend": "nccl"}, "launch": {"device": "cpu"}}, "train.ddp_backend"),
+    ({"train": {"lr_scheduler_type": "cosine", "lr_scheduler_kwargs": {"power": 2}}}, "train.lr_scheduler_kwargs"),
+    ({"train": {"optim": "adafactor", "optim_args": "scale=1"}}, "train.optim_args"),
     ({"train": {"use_cpu": True}, "launch": {"device": "cuda"}}, "train.use_cpu"),
     ({"train": {**STEPS, "eval_steps": 200, "save_steps": 300}}, "train.save_steps"),
     ({"train": {**STEPS, "eval_steps": 300}}, "train.save_steps"),

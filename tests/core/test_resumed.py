@@ -124,3 +124,19 @@ def test_the_best_checkpoint_is_the_moved_runs_own(run_copy: Path) -> None:
     state, alerts = restore(run_copy, last(run_copy).path)
     assert (state.best_metric, state.best_global_step, state.best_model_checkpoint) == (None, None, None)
     assert [alert["code"] for alert in alerts] == ["best"]
+
+
+def test_what_is_wrong_with_a_checkpoint_is_told_by_its_file(run_copy: Path) -> None:
+    newest = last(run_copy)
+    (newest.path / "optimizer.pt").write_bytes(b"")
+    assert "optimizer.pt" in last(run_copy).broken
+    with pytest.raises(ResumeError, match=r"optimizer\.pt") as refused:
+        checkpoints.choose(run_copy, newest.step)
+    whole = [checkpoint.step for checkpoint in checkpoints.list_checkpoints(run_copy) if checkpoint.whole]
+    assert whole
+    assert str(whole[0]) in refused.value.hint
+    for step in whole:
+        shutil.rmtree(run_copy / "checkpoints" / f"checkpoint-{step}")
+    with pytest.raises(ResumeError) as refused:
+        checkpoints.choose(run_copy, 7)
+    assert "first step" in refused.value.hint

@@ -43,13 +43,26 @@ def tokens(home: Path, tokenizer: object, reviews: Dataset) -> Dataset:
 
 def test_a_tokenizer_trained_ahead_is_the_same(home: Path, tokenizer: object, reviews: Dataset) -> None:
     """In a thread, beside the imports of a run's start."""
-    preset_tokenizer.begin(reviews, "trained ahead")()
+    looked: list[int] = []
+    preset_tokenizer.begin(reviews, "trained ahead")(lambda: looked.append(1))
+    assert looked
     (path,) = (home / "cache" / "tokenizers").glob(f"{preset_tokenizer._cached('trained ahead').name}")
     ahead = preset_tokenizer.preset_tokenizer(reviews, "trained ahead")
     alone = preset_tokenizer.train_tokenizer(TEXTS)
     assert ahead.backend_tokenizer.to_str() == alone.backend_tokenizer.to_str()
     path.write_text("damaged")
     assert preset_tokenizer.preset_tokenizer(reviews, "trained ahead").get_vocab() == alone.get_vocab()
+
+
+def test_waiting_for_a_tokenizer_can_be_left(home: Path, reviews: Dataset) -> None:
+    """By an order to stop, say."""
+
+    def leave() -> None:
+        raise InterruptedError
+
+    wait = preset_tokenizer.begin(reviews, "trained in vain")
+    with pytest.raises(InterruptedError):
+        wait(leave)
 
 
 def small_model(tokenizer: object, seed: int = 0) -> torch.nn.Module:
