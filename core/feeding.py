@@ -25,13 +25,14 @@ class Feeder:
     On a GPU they are copied from pinned memory on a stream of their own, so that copying and computing overlap;
     the stream that computes waits for a batch only when it takes it. `seen` counts what was taken: `reviews`,
     `tokens`, and `padded`, which is `tokens` with the padding. `waited` is the seconds spent waiting for the loader.
-    A batch without padding comes without a mask.
+    A batch without padding comes without a mask, but for `always_masked`.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, *, always_masked: bool = False) -> None:
         import torch
 
         self.device = device
+        self._always_masked = always_masked
         self.seen = {"reviews": 0, "tokens": 0, "padded": 0}
         self.waited = 0.0
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
@@ -66,10 +67,9 @@ class Feeder:
         real = batch["labels"].ne(IGNORED_LABEL)
         mask = batch["attention_mask"]
         counts = {"reviews": int(real.sum()), "tokens": int(mask[real].sum()), "padded": mask.numel()}
+        chosen = batch if self._always_masked else without_needless_mask(batch)
         with torch.cuda.stream(self._stream) if self._stream is not None else nullcontext():
-            sent = {
-                name: tensor.to(self.device, non_blocking=True) for name, tensor in without_needless_mask(batch).items()
-            }
+            sent = {name: tensor.to(self.device, non_blocking=True) for name, tensor in chosen.items()}
         event = self._stream.record_event() if self._stream is not None else None
         return sent, counts, event
 

@@ -90,7 +90,8 @@ class ReviewTrainer(Trainer):
         self.groups = groups
         self.losses = LossLog(ranks)
         self.parts = 1
-        self.feeder = Feeder(self.args.device)
+        # A model is compiled twice where some batches have a mask and others none.
+        self.feeder = Feeder(self.args.device, always_masked=bool(self.args.torch_compile))
         self._learns: list[torch.nn.Parameter] | None = None
         self._counted: int | None = None
         self._step_batches: list[dict[str, torch.Tensor]] = []

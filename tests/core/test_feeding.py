@@ -32,4 +32,6 @@ def test_a_mask_comes_only_with_padding_and_everything_is_counted() -> None:
     assert "attention_mask" not in even
     assert uneven["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
     assert none["labels"].tolist() == [1, -100]
+    (masked,) = Feeder(torch.device("cpu"), always_masked=True).take(iter(loader([[0, 2]])), 1)
+    assert masked["attention_mask"].tolist() == [[1, 1, 1], [1, 1, 1]]
     assert feeder.seen == {"reviews": 5, "tokens": 6 + 4 + 2, "padded": 6 + 6 + 4}

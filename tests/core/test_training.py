@@ -287,6 +287,21 @@ def test_batches_of_many_shapes_leave_out_attention_that_plans_for_each(
     assert not torch.backends.cuda.cudnn_sdp_enabled()
 
 
+def test_a_compiled_model_gets_batches_of_one_kind(
+    tmp_path: Path, tokens: Dataset, tokenizer: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All with a mask: it is compiled anew for batches with another set of tensors."""
+    # Transformers tells accelerate by this variable, and would go on telling it in the tests behind this one.
+    monkeypatch.setenv("ACCELERATE_DYNAMO_BACKEND", "NO")
+    taken = {}
+    for compiled in (False, True):
+        config, args = arguments(tmp_path, torch_compile=compiled, per_device_train_batch_size=1)
+        trainer = build_trainer(config, args, small_model(tokenizer), tokenizer, tokens, None, [])
+        (batch,) = trainer.feeder.take(iter(trainer.get_train_dataloader()), 1)
+        taken[compiled] = "attention_mask" in batch
+    assert taken == {False: False, True: True}
+
+
 def test_predictions_keep_the_splits_order(tmp_path: Path, tokens: Dataset, tokenizer: object) -> None:
     config, args = arguments(tmp_path, train_sampling_strategy="group_by_length", per_device_eval_batch_size=8)
     model = small_model(tokenizer)
