@@ -19,6 +19,7 @@ from textual._ansi_sequences import SYNC_END, SYNC_START
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 
+from tui.key_reader import Ending, KeyReader
 from tui.straight_output import Straight, Waiting
 
 TURN = 0.001
@@ -84,8 +85,10 @@ class TerminalDriver(LinuxDriver):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._file: Any = Output(self._file, self._lost)
+        self.exit_event = self._ending = Ending()
         self._watch: select.epoll | None = None
         self._told = False
+        self._active = False
         self._straight: Straight | None = None
         self._writing = Lock()
         # Parts of a picture between the marks that let the terminal show it in one go: they go out in one go, too.
@@ -115,6 +118,7 @@ class TerminalDriver(LinuxDriver):
         sys.setswitchinterval(TURN)
         if self._straight is None:
             self._straight = Straight(self._file.fileno())
+        self._active = True
         super().start_application_mode()
         if self._watch is None and hasattr(select, "epoll"):
             # Nothing but the end wakes it: keys are not asked for. Elsewhere only the signal tells.
@@ -124,8 +128,31 @@ class TerminalDriver(LinuxDriver):
 
     def stop_application_mode(self) -> None:
         """Give the terminal back."""
+        self._active = False
         self._unwatch()
         super().stop_application_mode()
+
+    def _sigtstp_application(self, *_arguments: Any) -> None:
+        # Python calls this between any two instructions: in the middle of a write, say, which holds the queue's lock.
+        self._soon(super()._sigtstp_application)
+
+    def _sigcont_application(self, *_arguments: Any) -> None:
+        # It comes with SIGHUP when a terminal is closed, and after a SIGSTOP, which no program hears of.
+        self._soon(self._go_on)
+
+    def _soon(self, work: Callable[[], None]) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(work)
+
+    def _go_on(self) -> None:
+        if self._told or not self._auto_restart:
+            return
+        if self._active:
+            # Nobody gave the terminal back: whoever had it meanwhile left it in a state of its own.
+            self.suspend_application_mode()
+        elif not self._must_signal_resume:
+            return
+        self.resume_application_mode()
 
     def close(self) -> None:
         """Write what is left, and let go of the terminal."""
@@ -137,7 +164,7 @@ class TerminalDriver(LinuxDriver):
     def run_input_thread(self) -> None:
         """Wait for keys; without a terminal there are none."""
         try:
-            super().run_input_thread()
+            KeyReader(self.fileno, self._ending, self.process_message, debug=self._debug).run()
         except OSError as error:
             if error.errno not in GONE:
                 raise
