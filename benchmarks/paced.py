@@ -1,13 +1,15 @@
-"""One side of `overhead.py`: trains a few steps when it is told to, says how long they took, and waits.
+"""One side of `overhead.py`: trains when it is told to, and writes down when each step began.
 
-`paced.py bare REQUEST ANSWER` is the peer, `paced.py worker RUN_DIR` the product's worker. Both train with a callback
-that at every `STEPS` steps (environment) ends its turn and waits for a byte on the file descriptor `HEAR`, which costs
-no CPU time. The first `LEAD` steps of a turn are not counted; after them, and at the end of the turn, it writes a line
-to `TELL`: an empty one, and the seconds and CPU seconds of the steps between.
+`paced.py bare REQUEST ANSWER` is the peer, `paced.py worker RUN_DIR` the product's worker. Both train with one callback
+more. Before the first step, and then at every `STEPS` steps (environment), it writes a line to the file descriptor
+`TELL` and waits for a byte on `HEAR`, which costs no CPU time. `LEAD` steps behind each wait, and at the end, it writes
+a line too. The file `STAMPS` then holds, as JSON, the time and the CPU seconds of the process when each step began and
+when each turn between two waits ended.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
@@ -17,37 +19,47 @@ from typing import Any
 
 STEPS, LEAD = "NSMC_TUI_PACE_STEPS", "NSMC_TUI_PACE_LEAD"
 TELL, HEAR = "NSMC_TUI_PACE_TELL", "NSMC_TUI_PACE_HEAR"
+STAMPS = "NSMC_TUI_PACE_STAMPS"
 
 
 def pace() -> Any:
-    """The callback that waits for its turn."""
+    """The callback that waits for its turn and keeps the time."""
     import torch
     from transformers import TrainerCallback
 
     steps, lead, tell, hear = (int(os.environ[name]) for name in (STEPS, LEAD, TELL, HEAR))
+    stamps: list[tuple[float, float]] = []
+    # What others see is complete or not there.
+    target = Path(os.environ[STAMPS])
+
+    def stamp() -> None:
+        stamps.append((time.perf_counter(), time.process_time()))
+
+    def wait_for_gpu() -> None:
+        if torch.cuda.is_initialized():
+            torch.cuda.synchronize()
 
     class Pace(TrainerCallback):
-        begun: tuple[float, float] | None = None
-
-        def _end(self) -> None:
-            if torch.cuda.is_initialized():
-                torch.cuda.synchronize()
-            if self.begun is not None:
-                taken = (time.perf_counter() - self.begun[0], time.process_time() - self.begun[1])
-                os.write(tell, f"{taken[0]} {taken[1]}\n".encode())
-            self.begun = None
-
         def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             place = state.global_step % steps
             if place == 0:
-                self._end()
+                wait_for_gpu()
+                if state.global_step:
+                    stamp()
+                os.write(tell, b"\n")
                 os.read(hear, 1)
             if place == lead:
+                wait_for_gpu()
                 os.write(tell, b"\n")
-                self.begun = time.perf_counter(), time.process_time()
+            stamp()
 
         def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            self._end()
+            wait_for_gpu()
+            stamp()
+            part = target.with_suffix(".part")
+            part.write_text(json.dumps(stamps), encoding="utf-8")
+            part.replace(target)
+            os.write(tell, b"\n")
 
     return Pace()
 

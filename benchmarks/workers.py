@@ -67,6 +67,7 @@ class Worker:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self.pid = self._process.pid
         self._tail = JsonlTail(self.run_dir / EVENTS_FILE)
         self.events: list[dict[str, Any]] = []
 

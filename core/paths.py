@@ -33,15 +33,19 @@ def settings_file() -> Path:
     return Path(platformdirs.user_config_dir(APP, appauthor=False)) / "settings.toml"
 
 
-def write_atomically(path: Path, data: str | bytes) -> None:
-    """Replace `path` with `data` so that a reader sees the old content or the new, never a part."""
+def write_atomically(path: Path, data: str | bytes, *, durable: bool = True) -> None:
+    """Replace `path` with `data` so that a reader sees the old content or the new, never a part.
+
+    `durable`: it is on the disk when this returns, where a machine that loses power leaves the old content or the new.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     raw = data.encode() if isinstance(data, str) else data
     try:
         with temporary.open("wb") as file:
             file.write(raw)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
         # There is one only after a failure, an interrupt among them.

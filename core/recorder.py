@@ -61,20 +61,23 @@ class Recorder:
         self._write()
 
     def update(self, **fields: Any) -> None:
-        """Change other fields of the status; written at most once a second."""
+        """Change other fields of the status; written at most once a second.
+
+        Training does not wait for the disk here, which may take long where others write to it.
+        """
         self._status.update(jsonable(fields))
         if time.monotonic() - self._written >= STATUS_INTERVAL:
-            self._write()
+            self._write(durable=False)
 
     def add_metrics(self, metrics: dict[str, Any]) -> None:
         """Merge metrics into the status, so that lists of runs can show them."""
         self.set_state(self.state, metrics={**self.metrics, **metrics})
 
-    def _write(self) -> None:
+    def _write(self, *, durable: bool = True) -> None:
         self._status["updated"] = round(time.time(), 3)
         self._written = time.monotonic()
         with self._room():
-            write_status(self.run_dir, self._status)
+            write_status(self.run_dir, self._status, durable=durable)
 
     @contextmanager
     def _room(self) -> Iterator[None]:
@@ -144,7 +147,7 @@ class SilentRecorder(Recorder):
         self.listener = None
         self._status = {}
 
-    def _write(self) -> None:
+    def _write(self, *, durable: bool = True) -> None:
         pass
 
     def set_state(self, state: str, **fields: Any) -> None:

@@ -145,9 +145,9 @@ def process_start(pid: int) -> float | None:
         return 0.0
 
 
-def write_status(run_dir: Path, status: dict[str, Any]) -> None:
-    """Replace `status.json` atomically."""
-    write_atomically(run_dir / STATUS_FILE, json.dumps(status, ensure_ascii=False, indent=1))
+def write_status(run_dir: Path, status: dict[str, Any], *, durable: bool = True) -> None:
+    """Replace `status.json` atomically; `durable` says whether to wait until it is on the disk."""
+    write_atomically(run_dir / STATUS_FILE, json.dumps(status, ensure_ascii=False, indent=1), durable=durable)
 
 
 def read_status(run_dir: Path) -> dict[str, Any]:

@@ -65,10 +65,15 @@ def key_pressed() -> None:
     _last_key = time.monotonic()
 
 
+def last_key() -> float:
+    """When a key came last, in the time of `time.monotonic`."""
+    return _last_key
+
+
 def rest() -> None:
     """Make a full collection where one is due and no key was pressed of late."""
     count = gc.get_count()[2]
-    resting = time.monotonic() - _last_key > REST
+    resting = time.monotonic() - last_key() > REST
     if not gc.isenabled() or count < (DUE if resting else OVERDUE):
         return
     gc.collect()

@@ -164,6 +164,9 @@ class RunFeed:
         self.sampled = False
         self._whole = self.telemetry
         self._log = _reader(run_dir)
+        # Seconds that a run that goes on as before may wait to be read: whoever draws it less often says so.
+        self.patience = 0.0
+        self._read_at = 0.0
         self._status: object = None
         self._seen: Run | None = None
         self._news: deque[tuple[News, float]] = deque()
@@ -235,13 +238,26 @@ class RunFeed:
 
     def _look(self) -> Iterator[tuple[News, float]]:
         news = self._look_at_status()
+        if self._may_wait(news):
+            return
+        self._read_at = time.monotonic()
         if news is not None:
+            self._seen = news.run or self._seen
             yield news, self.share
         try:
             yield from self._log.read()
         except OSError as error:
             # Deleted or cut off while it was read: what was read stays, and it is looked at again.
             yield News(failure=NsmcTuiError(str(error.strerror or error))), self.share
+
+    def _may_wait(self, news: News | None) -> bool:
+        """Whether there is nothing but more steps, and those were read not long ago."""
+        if time.monotonic() - self._read_at > self.patience - LOOK_EVERY / 2:
+            return False
+        if news is None:
+            return self._seen is not None and self._seen.live
+        seen, run = self._seen, news.run
+        return seen is not None and run is not None and run.live and run.state == seen.state
 
     def _look_at_status(self) -> News | None:
         """The run, when something about it may have changed: of a run at rest only its status file."""
@@ -262,10 +278,7 @@ class RunFeed:
             self._failed = True
             return News(failure=error)
         self._failed = False
-        if run == self._seen:
-            return None
-        self._seen = run
-        return News(run=run)
+        return None if run == self._seen else News(run=run)
 
     # -- the screen --------------------------------------------------------------------------------------------
 

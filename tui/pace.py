@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import time
 
-# What drawing may take of all cores, and the longest it makes the eye wait: when somebody has just come to look, and
-# later. A picture of Monitor takes about 30 ms of a core that trains, and threads on the other cores wait for that one.
-# Two cores are drawn for once in the longest time, sixteen or more as often as the screen wants.
+from tui import collecting
+
+# What drawing may take of all cores, and the longest it makes the eye wait: when somebody has just come to look or
+# pressed a key, and later. A picture of Monitor takes about 30 ms of a core that trains, and threads on the other cores
+# wait for that one. Two cores are drawn for once in the longest time, sixteen or more as often as the screen wants.
 SHARE = 0.003
-LONGEST, LATER = 2.5, 5.0
+LONGEST, LATER = 2.5, 10.0
 LOOKING = 20.0
 
 
@@ -29,6 +31,8 @@ class Pace:
         self._cores = cores() if count is None else count
         self._at = 0.0
         self._used = 0.0
+        # Seconds from one picture to the next, by what the last one and the reading for it took.
+        self.usual = shortest
         self.looked()
 
     def looked(self) -> None:
@@ -37,13 +41,15 @@ class Pace:
 
     def drawn(self) -> None:
         """A picture is being drawn now."""
+        self.usual = self._pause()
         self._at, self._used = time.monotonic(), time.process_time()
+
+    def _pause(self) -> float:
+        used = time.process_time() - self._used
+        since = time.monotonic() - max(self._looked, collecting.last_key())
+        longest = LONGEST if since < LOOKING else LATER
+        return max(self.shortest, min(longest, used / (SHARE * self._cores)))
 
     def wait(self, *, urgent: bool = False) -> float:
         """Seconds until the next picture, zero or less when it is due; `urgent` news wait for the eye only."""
-        pause = self.shortest
-        if not urgent:
-            used = time.process_time() - self._used
-            longest = LONGEST if time.monotonic() - self._looked < LOOKING else LATER
-            pause = max(pause, min(longest, used / (SHARE * self._cores)))
-        return self._at + pause - time.monotonic()
+        return self._at + (self.shortest if urgent else self._pause()) - time.monotonic()

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from tui import collecting
 from tui import pace as paces
 from tui.pace import LATER, LONGEST, SHARE, Pace
 
@@ -44,6 +45,20 @@ def test_a_run_that_is_left_alone_is_drawn_less_often(monkeypatch: pytest.Monkey
     pace.drawn()
     work(0.2)
     assert LONGEST < pace.wait() <= LATER
+
+
+def test_a_key_is_as_good_as_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collecting, "_last_key", 0.0)
+    pace = Pace(0.1, count=1)
+    pace._looked -= 2 * paces.LOOKING
+    pace.drawn()
+    work(0.2)
+    pace.drawn()
+    assert pace.usual == LATER
+    collecting.key_pressed()
+    work(0.02)
+    pace.drawn()
+    assert pace.usual == LONGEST
 
 
 def test_the_first_picture_is_due_at_once() -> None:

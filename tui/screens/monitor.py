@@ -191,6 +191,8 @@ class MonitorScreen(MonitorOrders):
         if run is not None:
             # What stands there before the run is read is no picture that the next one would have to wait for.
             self._pace.drawn()
+            for feed in (self._feed, *self._others):
+                feed.patience = self._pace.usual
         self._drawn_state = run.state if run is not None else ""
         if run is not None:
             self.set_top(self.run_title, _("Monitor"), state=run.state)

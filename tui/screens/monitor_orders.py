@@ -31,7 +31,7 @@ from tui.widgets.order_line import OrderLine
 if TYPE_CHECKING:
     from tui.screens.resume import ResumeWish
 
-LOOK = 0.5
+LOOK = 1.0
 
 
 class OrderSent(Message):
@@ -177,6 +177,8 @@ class MonitorOrders(RunScreen):
 
     @work(thread=True, group="orders")
     def _send(self, action: str, fields: dict[str, float]) -> None:
+        # The answer is waited for.
+        self._feed.patience = 0.0
         try:
             control.send_order(self.run_dir, action, **fields)
         except NsmcTuiError as error:
