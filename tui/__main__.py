@@ -37,6 +37,7 @@ def main() -> None:
 
     from core.errors import NsmcTuiError
     from tui.cli import cli
+    from tui.cli.usage import explained
 
     debug = "--debug" in arguments
     try:
@@ -46,7 +47,7 @@ def main() -> None:
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED
     except click.ClickException as error:
-        error.show()
+        explained(error, cli, arguments).show()
         code = 2 if isinstance(error, click.UsageError) else 1
     except NsmcTuiError as error:
         from tui.cli.printing import print_error

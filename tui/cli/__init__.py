@@ -10,6 +10,10 @@ import click
 from core import __version__
 from core.i18n import LANGUAGES
 from core.i18n import gettext as _
+from tui.cli.usage import speak
+
+# Before the first command is declared: some texts are asked for there.
+speak()
 
 
 class Context:
