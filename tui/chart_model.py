@@ -134,9 +134,11 @@ def tick_text(value: float, step: float) -> str:
     size = max(abs(value), step)
     if size >= 1e6:
         return f"{value:.1e}".replace("e+0", "e").replace("e+", "e")
-    if step < 1e-4:
+    if size < 1e-2 and step < 1e-4:
         return "0" if value == 0 else f"{value:.1e}".replace("e-0", "e-")
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+    # Of numbers that lie close together the digits that differ, as far as there is room.
+    decimals = min(decimals, max(0, LONGEST_TICK - 1 - len(f"{value:,.0f}")))
     text = f"{value:,.{decimals}f}"
     return text if len(text) <= LONGEST_TICK else f"{value / 1e3:.0f}k"
 

@@ -107,9 +107,13 @@ class Captions:
                     continue
                 raw, smooth = column.newest, smoothed.newest if smoothed is not None else None
             # As it was told, as `watch` and `show` have it, and smoothed; of several runs there is room for one.
-            text = "" if self.several and smooth is not None else metric.text(raw)
+            text = metric.text(raw)
             if smooth is not None:
-                text = f"{text} ~{metric.text(smooth)}".lstrip()
+                shown = metric.text(smooth)
+                if self.several:
+                    text = f"~{shown}"
+                elif shown != text:
+                    text = f"{text} ~{shown}"
             parts.append(Segment((" " if parts else "") + sign + text, style))
         return parts
 
