@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shlex
 import shutil
 import time
 from pathlib import Path
@@ -20,6 +21,7 @@ from core.patterns import HeadPattern, Patterns, WordPattern
 from core.predictions import Predictions
 from core.review_log import Opinion, ReviewLog
 from core.review_query import parse
+from tests.conftest import run_cli
 from tests.tui.picture import picture
 from tests.tui.review_helpers import make_run, screen_text, until
 from tui import pattern_tables as tables
@@ -27,6 +29,7 @@ from tui.app import NsmcTuiApp
 from tui.pattern_finding import Wanted, _place
 from tui.review_session import open_run
 from tui.screens.evaluation import EvaluationScreen
+from tui.screens.export_dialog import ExportDialog
 from tui.screens.patterns import PatternsScreen
 from tui.screens.review import ReviewScreen
 from tui.screens.review_at import word_filter
@@ -167,7 +170,13 @@ async def test_files_clipboard_and_the_size_of_the_sample(
         copied = app.clipboard
         assert "| [bold]재미 | +1.84 | 8/9 | 0/2 | +3.1 |" in copied
         assert "1/0 entropy | +0.94 | [+0.38, +1.50]" in copied
-        await pilot.press("e", "enter", "enter")
+        await pilot.press("e")
+        await until(pilot, lambda: isinstance(app.screen, ExportDialog) and "--as json" in screen_text(app))
+        commands = {
+            choice.name: shlex.split(choice.command_line(tmp_path / f"by-command-{choice.name}"))
+            for choice in app.screen._choices
+        }
+        await pilot.press("enter", "enter")
         await until(pilot, (tmp_path / "patterns.json").is_file)
         document = json.loads((tmp_path / "patterns.json").read_text())
         assert document["words"] == json.loads(json.dumps(FIXED.as_dict()))["words"]
@@ -177,6 +186,17 @@ async def test_files_clipboard_and_the_size_of_the_sample(
         assert screen.wanted.each == 20
         await pilot.press("escape")
         assert isinstance(app.focused, PatternList)
+    # The command that the dialog shows writes the same.
+    assert list(commands) == ["json", "words", "tokens", "heads", "slices"]
+    wanted = {"json": (tmp_path / "patterns.json").read_text(), "heads": tables.as_csv("heads", FIXED, {})}
+    for name, text in (wanted | {"slices": tables.as_csv("slices", None, document["slices"])}).items():
+        done = run_cli(*commands[name][1:])
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / f"by-command-{name}").read_text() == text
+        again = run_cli(*commands[name][1:])
+        assert again.returncode == 1
+        assert "--force" in again.stderr
+    assert run_cli("--runs", str(run_dir.parent), "patterns", run_dir.name, "--to", "x.csv").returncode == 2
     rows = list(csv.DictReader(io.StringIO(tables.as_csv("heads", FIXED, {}))))
     assert [(row["layer"], row["head"], row["d"]) for row in rows] == [("1", "0", "0.94"), ("0", "1", "-0.71")]
     counts = tables.as_csv("slices", None, {"negation": {"judged": 2, "#a,b": 1}})

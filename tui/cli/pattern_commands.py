@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from core.attribution_methods import METHODS
+from core.errors import UsageError
 from core.i18n import gettext as _
 from tui.cli.threshold_option import decision_of, threshold_option
 
 if TYPE_CHECKING:
     from core.patterns import Patterns, WordPattern
     from tui.cli import Context
+
+
+FILES = ("json", "words", "tokens", "heads", "slices")
+"""What can be written to a file: the document of `--json`, or one table as CSV."""
 
 
 @click.command(help=_("Words under heat in FP against FN, and heads that differ between right and wrong."))
@@ -24,6 +30,17 @@ if TYPE_CHECKING:
 @threshold_option
 @click.option("--method", type=click.Choice(tuple(METHODS)), default="attention", show_default=True)
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help=_("Seed of the sample."))
+@click.option(
+    "--to", "target", metavar="FILE", type=click.Path(path_type=Path), help=_("Write them to this file instead.")
+)
+@click.option(
+    "--as",
+    "what",
+    type=click.Choice(FILES),
+    default=None,
+    help=_("What goes into the file: all as JSON (left out for a name that ends so), or one table as CSV."),
+)
+@click.option("--force", is_flag=True, help=_("Replace a file that is there."))
 @click.option("--json", "as_json", is_flag=True, help=_("One JSON document."))
 @click.pass_obj
 def patterns(
@@ -34,16 +51,24 @@ def patterns(
     threshold: str | float,
     method: str,
     seed: int,
+    target: Path | None,
+    what: str | None,
+    force: bool,
     as_json: bool,
 ) -> int:
     """Find patterns."""
     from core import patterns as finding
+    from core.export_files import check_free, write
     from core.inspector_client import inspector_session
     from core.predictions import Predictions
     from core.review_scores import read_verdicts
     from tui.cli.printing import print_json, say
     from tui.cli.review_commands import model_of, run_max_length
 
+    file = None if target is None else (target.expanduser(), _what_of(target, what))
+    if file is not None:
+        # Before minutes of counting.
+        check_free(file[0], force)
     run_dir = context.find(run)
     predictions = Predictions(run_dir, split)
     model, max_length = model_of(run_dir), run_max_length(run_dir)
@@ -66,13 +91,33 @@ def patterns(
             found = finding.answered(steps, ask)
         finding.keep(place, found)
     slices = finding.verdicts_by_slice(predictions, read_verdicts(run_dir, predictions.split))
-    if as_json:
+    if file is not None:
+        from tui import pattern_tables as tables
+
+        json_wanted = file[1] == "json"
+        text = tables.as_json(run_dir.name, found, slices) if json_wanted else tables.as_csv(file[1], found, slices)
+        written = write(file[0], text, force)
+        if as_json:
+            print_json({"run_id": run_dir.name, "path": str(written)})
+        else:
+            print(written)
+    elif as_json:
         print_json({"run_id": run_dir.name, **found.as_dict(), "slices": slices})
     else:
         print_patterns(found)
         for name, counts in slices.items():
             print(f"{name}  " + "  ".join(f"{what} {count}" for what, count in counts.items()))
     return 0
+
+
+def _what_of(target: Path, asked: str | None) -> str:
+    """What is to be written. Raises UsageError where neither says it."""
+    if asked is None and target.suffix.lower() != ".json":
+        raise UsageError(
+            _("{name} does not say what is to go into it").format(name=target.name),
+            _("It ends with .json, or --as says which table: words, tokens, heads, slices."),
+        )
+    return asked or "json"
 
 
 def print_patterns(found: Patterns) -> None:

@@ -78,7 +78,19 @@ class PatternTyping(Base):
             return [await asyncio.to_thread(write, path, data, force)]
 
         file = "patterns.json" if name == "json" else f"patterns-{name}.csv"
-        return ExportChoice(name, about, file, write_file)
+        return ExportChoice(name, about, file, write_file, self._command(name))
+
+    def _command(self, name: str) -> tuple[str, ...]:
+        """`patterns`, which writes the same; empty where nothing was counted, as it would count."""
+        if self.found is None:
+            return ()
+        wanted = self.wanted
+        words = ["nsmc-tui", "--runs", str(self.nsmc.runs_dir.resolve()), "patterns", self.run_dir.name]
+        words += ["--split", self.found.patterns.split, "--sample", str(wanted.each)]
+        words += ["--method", wanted.method] if wanted.method != Wanted.method else []
+        words += ["--seed", str(wanted.seed)] if wanted.seed != Wanted.seed else []
+        words += ["--threshold", repr(wanted.threshold)] if wanted.threshold != Wanted.threshold else []
+        return (*words, "--as", name, "--to", "{path}")
 
     def on_prompt_line_given(self, message: PromptLine.Given) -> None:
         """Do what was asked for; the line stays open where that failed."""
