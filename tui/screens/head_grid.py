@@ -17,7 +17,6 @@ from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Static
 
-from core import inspector_questions as questions
 from core.errors import NsmcTuiError
 from core.head_stats import STATS
 from core.i18n import N_
@@ -30,7 +29,7 @@ from tui.colour_depth import depth_of
 from tui.heat_scale import colour, scale_of
 from tui.heat_view import HeatChoice, heat_of
 from tui.keymap import key
-from tui.screens.base import BaseScreen
+from tui.screens.head_grid_asking import AskingHeads
 from tui.widgets.head_grid import HeadGrid, number_text, side_for
 from tui.widgets.heatmap import HeatMap
 from tui.widgets.prob_bar import class_names
@@ -39,12 +38,11 @@ from tui.widgets.spread_line import SpreadLine
 FACES = ("maps", *STATS, "knock_out")
 """What the grid can show of each head."""
 
-DEBOUNCE = 0.1
 RESTING = 0.08
 """Seconds on one head after which its map is drawn beside the grid."""
 
 
-class HeadGridScreen(BaseScreen):
+class HeadGridScreen(AskingHeads):
     """The heads of `subject`'s model; `chosen` is called with the choice of the head that is opened.
 
     Small maps are of what the map in Review shows: special tokens as in `choice`, tokens in any case.
@@ -63,24 +61,10 @@ class HeadGridScreen(BaseScreen):
         ),
         key("X", "switch_layer", N_("Layer off"), N_("Switch all heads of this layer off or on")),
         key("U", "switch_on", N_("All on"), N_("Switch all heads on again")),
-        key("z", "special", N_("Special tokens"), N_("Small maps with special tokens, or without them"), show=True),
+        key("Z", "special", N_("Special tokens"), N_("Small maps with special tokens, or without them"), show=True),
         key("v", "pin", N_("One scale"), N_("One colour scale for all small maps, or one for each")),
         key("q", "back", N_("Back"), N_("Back to the review")),
     ]
-
-    class Counted(Message):
-        """The inspector has answered about the heads: numbers, what they do to the answer, or an error."""
-
-        def __init__(self, face: str, answer: HeadStats | KnockOut | NsmcTuiError) -> None:
-            super().__init__()
-            self.face, self.answer = face, answer
-
-    class Switched(Message):
-        """The answer without the heads `off`, or an error."""
-
-        def __init__(self, off: frozenset[tuple[int, int | None]], answer: Inspection | NsmcTuiError) -> None:
-            super().__init__()
-            self.off, self.answer = off, answer
 
     class Pooled(Message):
         """Small maps have been made for the room that there is."""
@@ -90,9 +74,9 @@ class HeadGridScreen(BaseScreen):
             self.special, self.maps = special, maps
 
     def __init__(self, subject: Subject, choice: HeatChoice, chosen: Callable[[HeatChoice], None]) -> None:
-        super().__init__()
+        super().__init__(subject)
         assert subject.maps is not None
-        self.subject, self.maps, self._chosen = subject, subject.maps, chosen
+        self.maps, self._chosen = subject.maps, chosen
         self.n_layers, self.n_heads = subject.maps.attention.shape[:2]
         self.choice = choice.fitted(self.n_layers, self.n_heads)
         self.face = FACES[0]
@@ -126,7 +110,7 @@ class HeadGridScreen(BaseScreen):
         grid = self.query_one(HeadGrid)
         grid.at_once = self._show_readout
         grid.focus()
-        self._count()
+        self.count()
 
     def on_resize(self, event: events.Resize) -> None:
         """Small maps fit into the room there is."""
@@ -170,7 +154,7 @@ class HeadGridScreen(BaseScreen):
             if answer is None or answer.heads is None:
                 return None
             changes: np.ndarray[tuple[int, ...], np.dtype[np.float64]] = (
-                answer.heads[..., self._target] - answer.inspection.probabilities[self._target]
+                answer.heads[..., self.target] - answer.inspection.probabilities[self.target]
             )
             return changes
         return None if self.stats is None else self.stats.values.get(face)
@@ -190,46 +174,14 @@ class HeadGridScreen(BaseScreen):
             top = float(message.maps.max()) if self._one_scale else None
             self._draw(lambda: grid.show_maps(message.maps, top))
 
-    # -- asking ------------------------------------------------------------------------------------------------
+    # -- what the inspector answers -----------------------------------------------------------------------------
 
-    @property
-    def _target(self) -> int:
-        return self.subject.pred
-
-    @work(exclusive=True, group="count")
-    async def _count(self) -> None:
-        inspection = self.subject.inspection
-        try:
-            answer: HeadStats | NsmcTuiError = await self.nsmc.inspector.ask(
-                questions.head_stats(
-                    inspection.model,
-                    inspection.text,
-                    inspection.max_length,
-                    # Left to the model where it is its own answer: the question may have been asked before.
-                    target=None if self._target == inspection.pred else self._target,
-                )
-            )
-        except NsmcTuiError as error:
-            answer = error
-        self.post_message(self.Counted("stats", answer))
-
-    @work(exclusive=True, group="sweep")
-    async def _sweep(self) -> None:
-        inspection = self.subject.inspection
-        try:
-            answer: KnockOut | NsmcTuiError = await self.nsmc.inspector.ask(
-                questions.knock_out(inspection.model, inspection.text, inspection.max_length), self._show_progress
-            )
-        except NsmcTuiError as error:
-            answer = error
-        self.post_message(self.Counted("knock_out", answer))
-
-    def _show_progress(self, done: int, total: int) -> None:
+    def show_progress(self, done: int, total: int) -> None:
         self._waiting = f"{done}/{total}"
         self._show_title()
 
-    @on(Counted)
-    def _take_numbers(self, message: Counted) -> None:
+    @on(AskingHeads.Counted)
+    def _take_numbers(self, message: AskingHeads.Counted) -> None:
         answer = message.answer
         self._waiting = ""
         if isinstance(answer, NsmcTuiError):
@@ -240,22 +192,8 @@ class HeadGridScreen(BaseScreen):
             self.knocked = answer
         self._show_face()
 
-    @work(exclusive=True, group="switch")
-    async def _ask_without(self, off: frozenset[tuple[int, int | None]]) -> None:
-        await asyncio.sleep(DEBOUNCE)
-        inspection = self.subject.inspection
-        try:
-            answer: Inspection | NsmcTuiError = await self.nsmc.inspector.ask(
-                questions.inspect(
-                    inspection.model, inspection.text, inspection.max_length, attention=False, knocked=off
-                )
-            )
-        except NsmcTuiError as error:
-            answer = error
-        self.post_message(self.Switched(off, answer))
-
-    @on(Switched)
-    def _take_answer(self, message: Switched) -> None:
+    @on(AskingHeads.Switched)
+    def _take_answer(self, message: AskingHeads.Switched) -> None:
         if message.off != self.off:
             return
         if isinstance(message.answer, NsmcTuiError):
@@ -302,7 +240,7 @@ class HeadGridScreen(BaseScreen):
 
     def _class_name(self) -> str:
         labels = self.subject.inspection.labels
-        return class_names()[self._target] if len(labels) == 2 else visible(labels[self._target])
+        return class_names()[self.target] if len(labels) == 2 else visible(labels[self.target])
 
     def _show_readout(self) -> None:
         layer, head = self.query_one(HeadGrid).cursor
@@ -322,7 +260,7 @@ class HeadGridScreen(BaseScreen):
 
     def _answer(self) -> Text:
         """The probability as it is, and as it is without the heads that are switched off."""
-        before = self.subject.inspection.probabilities[self._target]
+        before = self.subject.inspection.probabilities[self.target]
         text = Text.assemble((f"p({self._class_name()}) ", colour(self.app, "secondary")), f"{before:.3f}")
         if not self.off:
             return text
@@ -334,7 +272,7 @@ class HeadGridScreen(BaseScreen):
         if self.without is None:
             text.append("…")
         else:
-            after = self.without.probabilities[self._target]
+            after = self.without.probabilities[self.target]
             text.append(f"{after:.3f}", "bold")
             text.append(f" ({after - before:+.3f})".replace("-", "−"))
         text.append(" " + _("without {heads}").format(heads=names), colour(self.app, "secondary"))
@@ -361,7 +299,7 @@ class HeadGridScreen(BaseScreen):
         self.face = FACES[(FACES.index(self.face) + step) % len(FACES)]
         if self.face == "knock_out" and self.knocked is None and not self._waiting:
             self._waiting = "…"
-            self._sweep()
+            self.sweep()
         self._show_face()
 
     def action_special(self) -> None:
@@ -391,7 +329,7 @@ class HeadGridScreen(BaseScreen):
         self.off, self.without = off, None
         self.query_one(HeadGrid).switch(off)
         if off:
-            self._ask_without(off)
+            self.ask_without(off)
         else:
             self.workers.cancel_group(self, "switch")
         self._show_readout()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import ClassVar, Protocol, cast
+from typing import ClassVar
 
 from textual import on, work
 from textual.binding import BindingType
@@ -18,9 +18,9 @@ from core.i18n import N_, ngettext
 from core.i18n import gettext as _
 from tui.form_facts import Facts, gather
 from tui.form_model import FormModel
-from tui.form_start import FactsGathered, NotStarted, Started, try_launch
+from tui.form_start import FactsGathered
 from tui.keymap import key
-from tui.screens.new_run_files import FormFiles
+from tui.screens.new_run_start import StartingForm
 from tui.widgets.config_form import ConfigForm
 from tui.widgets.form_head import FormHead
 from tui.widgets.form_input import Choices, FormInput, SearchInput
@@ -32,14 +32,7 @@ from tui.widgets.setting_detail import SettingDetail
 LIST_ACTIONS = ("edit", "search", "differences", "undo", "redo", "reset", "reset_all", "copy_command")
 
 
-class DraftHolder(Protocol):
-    """The app, as far as it keeps the form between two visits."""
-
-    new_run_draft: FormModel | None
-    new_run_draft_told: bool
-
-
-class NewRunScreen(FormFiles):
+class NewRunScreen(StartingForm):
     """The form. `start_from` is a run's directory whose settings fill it; else the guide's, or what was left here."""
 
     CSS_PATH = "new_run.tcss"
@@ -65,7 +58,6 @@ class NewRunScreen(FormFiles):
         self._query = ""
         self._differences = False
         self._more = False
-        self._starting = False
         self._facts: tuple[RunConfig, Facts] | None = None
 
     # -- making ------------------------------------------------------------------------------------------------
@@ -333,8 +325,6 @@ class NewRunScreen(FormFiles):
         self._show_head()
         self._show_detail()
 
-    # -- start -------------------------------------------------------------------------------------------------
-
     def report_at(self, error: NsmcTuiError, setting: str = "") -> None:
         self.nsmc.report(error)
         wanted = setting or (error.key if isinstance(error, ConfigError) and not error.file else "")
@@ -348,44 +338,11 @@ class NewRunScreen(FormFiles):
         self._show_head()
         self.query_one(ConfigForm).go_to(wanted)
 
-    def action_start(self) -> None:
-        """Start the run; a second time while it starts changes nothing."""
-        if self._starting:
-            return
-        self.finish_editing()
-        try:
-            config = self.model.config()
-        except ConfigError as error:
-            self.report_at(error, next(iter(self.model.errors)))
-            return
-        self._starting = True
-        self.set_top(_("New run"), state="starting")
-        self._launch(config)
-
-    @work(thread=True, group="launch")
-    def _launch(self, config: RunConfig) -> None:
-        self.post_message(try_launch(config, self.nsmc.runs_dir))
-
-    @on(NotStarted)
-    def _not_started(self, event: NotStarted) -> None:
-        self._starting = False
-        self.set_top(_("New run"))
-        self.report_at(event.error, event.key)
-
-    @on(Started)
-    def _started(self, event: Started) -> None:
-        self.model.keep()
-        cast("DraftHolder", self.app).new_run_draft = None
-        # Whatever lies over the form (help, palette) goes with it: the runs list must be below the monitor.
-        while self in self.app.screen_stack:
-            self.app.pop_screen()
-        self.nsmc.show_run(event.run_dir, "monitor")
-
     # -- leaving -----------------------------------------------------------------------------------------------
 
     def action_back(self) -> None:
         """Out of the search, then out of the form; what is set stays for the session."""
-        if self._starting:
+        if self.starting:
             return
         if self._query or self.query_one("#search").display:
             self._clear_search()
@@ -396,12 +353,5 @@ class NewRunScreen(FormFiles):
         if self._differences:
             self.action_differences()
             return
-        self._leave_draft()
+        self.leave_draft()
         self.nsmc.go_back()
-
-    def _leave_draft(self) -> None:
-        app = cast("DraftHolder", self.app)
-        app.new_run_draft = self.model if self.model.dirty else None
-        if self.model.dirty and not getattr(self.app, "new_run_draft_told", False):
-            app.new_run_draft_told = True
-            self.nsmc.say(_("What you set stays here until you leave the app; ctrl+s on the form saves it."))
