@@ -1,7 +1,9 @@
 """Keys: one declaration a key, translated when a screen is made, and working with a Korean input method on.
 
 With 한글 input a terminal sends the letter that stands on the same key of the two-set (두벌식) layout: `ㅜ` for `n`.
-Every letter key therefore answers to its Korean letter too.
+Every letter key therefore answers to its Korean letter too. Shift changes seven of those letters only: where the small
+letter of another capital is no key, its Korean letter does what the capital does (`reach_capitals`); the few that are
+left are in the command palette, by name, and help names them (`out_of_reach`).
 """
 
 from __future__ import annotations
@@ -54,6 +56,34 @@ def localise(node: DOMNode) -> None:
             for name, bindings in declared
         }
     )
+
+
+def reach_capitals(node: DOMNode) -> None:
+    """Let the Korean letter of a capital that shift does not change do what the capital does on `node`.
+
+    Where the small letter is a key of its own there, the Korean letter is that one's.
+    """
+    bound = node._bindings.key_to_bindings
+    for name in [name for name in bound if _unshifted(name)]:
+        letter = TWO_SET[name.lower()]
+        if letter not in bound:
+            bound[letter] = [dataclasses.replace(binding, key=letter) for binding in bound[name]]
+
+
+def _unshifted(name: str) -> bool:
+    return name.lower() in TWO_SET and name.isupper() and name not in TWO_SET
+
+
+def out_of_reach(screen: Screen[Any]) -> list[str]:
+    """The keys of `screen` that no letter of the Korean layout stands for."""
+    active = screen.active_bindings
+    found = []
+    for binding, _node in own_bindings(screen):
+        names = key_names(screen, binding.action)
+        there = [active.get(TWO_SET[name.lower()]) for name in names if _unshifted(name)]
+        if len(there) == len(names) and not any(one and one.binding.action == binding.action for one in there):
+            found += names
+    return found
 
 
 def own_bindings(screen: Screen[Any]) -> list[tuple[Binding, DOMNode]]:

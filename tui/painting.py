@@ -82,9 +82,10 @@ class QuickScreen(Screen[ScreenResultType]):
             # what is to be painted stays known, and the first picture is made once.
             self._layout_required = True
         elif self is not app.screen:
-            # Textual would draw all of the dialog's screen again, and once more at the next change.
+            # Textual would draw all of the dialog's screen again, and once more at the next change. A change below may
+            # end in the middle of a wide letter of the dialog: whole lines are looked at.
             if changed and self.is_current:
-                app.screen.refresh(*changed)
+                app.screen.refresh(*{Region(0, region.y, self.size.width, region.height) for region in changed})
             changed.clear()
         else:
             super()._compositor_refresh()

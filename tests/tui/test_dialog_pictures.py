@@ -28,12 +28,14 @@ GIB = 1 << 30
 def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NSMC_TUI_SETTINGS", str(tmp_path / "home" / "settings.toml"))
     monkeypatch.setattr("core.formats.ago", lambda moment, now=None: "5 h")
+    # Whatever the length of its path is.
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])
-async def test_over_the_list_of_runs(tmp_path: Path, snapshot: SnapshotAssertion, language: str) -> None:
+async def test_over_the_list_of_runs(snapshot: SnapshotAssertion, language: str) -> None:
     set_language(language)
-    runs = tmp_path / "runs"
+    runs = Path("runs")
     make_run(runs, "watched", steps=200, metrics={"test_accuracy": 0.8912, "test_f1": 0.8899})
     app = QuietApp(runs)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -42,7 +44,7 @@ async def test_over_the_list_of_runs(tmp_path: Path, snapshot: SnapshotAssertion
         for name, key in (("question", "X"), ("order", "S"), ("columns", "C"), ("help", "?"), ("no alerts", "!")):
             await pilot.press({"?": "question_mark", "!": "exclamation_mark"}.get(key, key))
             await until(pilot, lambda: app.screen is not below)
-            await hang(pilot, name, snapshot, str.strip, tmp_path)
+            await hang(pilot, name, snapshot, str.strip)
             await pilot.press("escape")
             await until(pilot, lambda: app.screen is below)
 

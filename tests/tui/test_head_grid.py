@@ -185,9 +185,9 @@ async def test_from_review_to_a_head_and_back(tmp_path: Path, size: tuple[int, i
             await until(pilot, lambda: app.screen.query_one("#preview-title", SpreadLine).plain.endswith("2"))
             matrix = app.screen.query_one(HeatMap).matrix
         with_special = grid.maps.shape[-1]
-        await pilot.press("z")
+        await pilot.press("Z")
         await until(pilot, lambda: grid.maps.shape[-1] != with_special)
-        await pilot.press("z", "v")
+        await pilot.press("Z", "v")
         await until(pilot, lambda: grid.top is not None)
         await pilot.press("enter")
         await until(pilot, lambda: app.screen is review)

@@ -58,7 +58,7 @@ async def test_after_each_key_the_terminal_holds_the_whole_picture(tmp_path: Pat
         assert isinstance(app.screen._compositor, QuickCompositor)
         app.refresh()
         await pilot.pause()
-        for key in ("enter", "l", "h", "w", "down", "right", "space", "D", "D", "n", "s", "p", "m", "v", "z", "n"):
+        for key in ("enter", "l", "h", "w", "down", "right", "space", "D", "D", "n", "s", "p", "m", "v", "Z", "n"):
             writings.clear()
             await pilot.press(key)
             await until(pilot, lambda: not app.screen._dirty_widgets)

@@ -116,7 +116,7 @@ async def test_the_heat_is_the_row_of_the_classification_token(tmp_path: Path) -
         await pilot.press("w")
         assert len(detail.attention.heat.units) == len(detail.inspection.tokens) - 2
         assert "tokens" in line(app, "map-title")
-        await pilot.press("z", "z")
+        await pilot.press("Z", "Z")
         assert len(detail.attention.heat.units) == len(detail.inspection.tokens)
         assert "shown" in line(app, "scale")
         await pilot.press("m")
@@ -205,7 +205,7 @@ async def test_without_a_model_the_reviews_can_be_read(tmp_path: Path) -> None:
     async with app.run_test(size=WIDE) as pilot:
         await until(pilot, lambda: opened(app))
         assert "has no model yet" in line(app, "legend")
-        await pilot.press("n", "l", "h", "m", "z", "w")
+        await pilot.press("n", "l", "h", "m", "Z", "w")
         assert review_of(app).session.position == 1
         assert REVIEWS[5][0].split()[0] in screen_text(app)
 
@@ -254,7 +254,7 @@ async def test_a_nasty_review_is_harmless(tmp_path: Path, size: tuple[int, int])
     app = app_on(make_run(tmp_path, [(NASTY, 0, 2.0)]), QuickInspector())
     async with app.run_test(size=size) as pilot:
         await until(pilot, lambda: heated(app))
-        for keys in (("enter",), ("w",), ("z",), ("z",), ("m",)):
+        for keys in (("enter",), ("w",), ("Z",), ("Z",), ("m",)):
             await pilot.press(*keys)
             text = screen_text(app)
             assert not any(ord(c) < 32 or 0x7F <= ord(c) < 0xA0 for c in text.replace("\n", ""))

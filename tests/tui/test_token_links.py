@@ -35,7 +35,7 @@ async def test_where_one_word_looks_and_who_looks_at_it(tmp_path: Path, size: tu
         assert all(cell_len(line) == size[0] for line in text.split("\n"))
         row = next(line for line in text.split("\n") if "▸" in line)
         assert f"{matrix[2, 2]:.3f}" in row
-        await pilot.press("l", "l", "h", "w", "z", "z")
+        await pilot.press("l", "l", "h", "w", "Z", "Z")
         await until(pilot, lambda: links.units[0].label == "[CLS]")
         assert links.matrix.shape[0] == len(review.attention.inspection.tokens)
         np.testing.assert_allclose(links.matrix, review.attention.inspection.attention[0, 0], atol=1e-6)

@@ -13,7 +13,7 @@ from textual.widget import Widget
 
 from core.i18n import N_
 from core.text import visible
-from tui.keymap import key, localise
+from tui.keymap import key, localise, reach_capitals
 from tui.painting import QuickScreen, paint
 from tui.widgets.key_line import KeyLine
 from tui.widgets.top_bar import TopBar
@@ -41,6 +41,7 @@ class BaseScreen(QuickScreen[None]):
         self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (NARROW, "-medium"), (WIDE, "-wide")]
         self.VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]
         localise(self)
+        reach_capitals(self)
 
     @property
     def nsmc(self) -> NsmcTuiApp:

@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 from core.i18n import N_
 from core.i18n import gettext as _
-from tui.keymap import key, key_names, own_bindings
+from tui.keymap import key, key_names, out_of_reach, own_bindings
 from tui.screens.dialog import Dialog
 
 if TYPE_CHECKING:
@@ -52,8 +52,12 @@ class HelpScreen(Dialog[None]):
         for keys, text in self._rows():
             table.add_row(Text(keys), Text(text))
         table.add_row("", "")
-        for keys, text in MOVEMENT:
-            table.add_row(Text(keys, style="dim"), Text(_(text), style="dim"))
+        rest = [(keys, _(text)) for keys, text in MOVEMENT]
+        latin = out_of_reach(self._below)
+        if latin:
+            rest.append((" ".join(latin), _("while Hangul is typed: by name in the command palette (ctrl+p)")))
+        for keys, text in rest:
+            table.add_row(Text(keys, style="dim"), Text(text, style="dim"))
         with VerticalScroll():
             yield Static(Text(_("Keys"), style="bold"))
             yield Static("")

@@ -51,7 +51,7 @@ class AttentionActions(Base):
         key("T", "links", N_("Token to token"), N_("Where one token looks, and who looks at it")),
         key("M", "methods", N_("Methods"), N_("Does attention explain it? All methods side by side")),
         key("C", "two_models", N_("Two models"), N_("The same review with another model, side by side")),
-        key("z", "special", N_("Special tokens"), N_("Special tokens hidden, hidden and renormalised, shown")),
+        key("Z", "special", N_("Special tokens"), N_("Special tokens hidden, hidden and renormalised, shown")),
         key("w", "words", N_("Words or tokens"), N_("Heat by word or by token")),
         key("v", "pin", N_("Fixed scale"), N_("Hold the colour scale, or one for each map")),
         key("b", "target", N_("Class"), N_("Attributions for the other class")),

@@ -35,7 +35,7 @@ class TokenLinksScreen(BaseScreen):
         *LAYER_AND_HEAD,
         key("m", "method", N_("Method"), N_("Attention or rollout"), show=True),
         key(
-            "z", "special", N_("Special tokens"), N_("Special tokens hidden, hidden and renormalised, shown"), show=True
+            "Z", "special", N_("Special tokens"), N_("Special tokens hidden, hidden and renormalised, shown"), show=True
         ),
         key("w", "words", N_("Words or tokens"), N_("By word or by token"), show=True),
         key("q", "back", N_("Back"), N_("Back to the review")),

@@ -115,7 +115,7 @@ class TwoModelsScreen(BaseScreen):
             N_("Method of the heat on the text: attention, rollout, attributions"),
             show=True,
         ),
-        key("z", "special", N_("Special tokens"), N_("Special tokens hidden, hidden and renormalised, shown")),
+        key("Z", "special", N_("Special tokens"), N_("Special tokens hidden, hidden and renormalised, shown")),
         key("w", "words", N_("Words or tokens"), N_("Heat by word or by token")),
         key("v", "pin", N_("Fixed scale"), N_("Hold the colour scale, or one for each map")),
         key("J", "join", N_("Together"), N_("Keys change both models' heat, or only one's"), show=True),

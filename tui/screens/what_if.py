@@ -59,7 +59,7 @@ class WhatIfScreen(BaseScreen):
         key("L", "layer(-1)", N_("Layer back"), N_("Layer before")),
         key("h", "head(1)", N_("Head"), N_("Next head; the mean comes after the last")),
         key("H", "head(-1)", N_("Head back"), N_("Head before")),
-        key("z", "special", N_("Special tokens"), N_("Special tokens hidden, hidden and renormalised, shown")),
+        key("Z", "special", N_("Special tokens"), N_("Special tokens hidden, hidden and renormalised, shown")),
         key("v", "pin", N_("Fixed scale"), N_("Hold the colour scale, or one for each map")),
         key("escape", "words", N_("Words"), N_("From typing back to the words"), show=True, display="esc"),
         # Of the same key, which the one above would put out of sight.
