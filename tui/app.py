@@ -26,6 +26,7 @@ from core.settings import load_settings, save_setting
 from core.text import visible
 from tui import collecting, colour_depth
 from tui.app_alerts import AlertingApp
+from tui.command_hints import as_typed
 from tui.key_path import QuickKeys
 from tui.keymap import key, localise, own_bindings
 from tui.machine import MachineReader
@@ -330,7 +331,7 @@ class NsmcTuiApp(QuickKeys, AlertingApp):
 
     def say(self, text: str, *, severity: SeverityLevel = "information", timeout: float = 5) -> None:
         """A toast of one or more lines; foreign text in it is never markup."""
-        lines = "\n".join(visible(line) for line in text.split("\n"))
+        lines = "\n".join(visible(line) for line in as_typed(text).split("\n"))
         self.notify(lines, severity=severity, timeout=timeout, markup=False)
 
     def report(self, error: NsmcTuiError) -> None:

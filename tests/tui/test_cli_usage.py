@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+from pathlib import Path
+
 import click
 import pytest
 
 from core.i18n import set_language
+from tests.conftest import run_cli
+from tests.tui.chart_runs import make_run
 from tui.cli import cli
 from tui.cli.usage import explained
 
@@ -65,3 +71,15 @@ def test_click_speaks_our_language() -> None:
     assert "사용법:" in shown
     assert "옵션:" in shown
     assert "이 도움말을" in shown
+
+
+def test_commands_are_told_as_they_have_to_be_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = tmp_path / "my runs"
+    run = make_run(runs, "watched", state="running")
+    done = run_cli("--runs", str(runs), "delete", run.name, "--yes")
+    assert done.returncode == 1
+    command = re.search(r"`(nsmc-tui .*? control .*?)`", done.stderr)
+    assert command, done.stderr
+    assert shlex.split(command[1]) == ["nsmc-tui", "--runs", str(runs), "control", run.name, "stop"]
+    monkeypatch.setenv("NSMC_TUI_RUNS", str(runs))
+    assert f"`nsmc-tui control {run.name} stop`" in run_cli("delete", run.name, "--yes").stderr

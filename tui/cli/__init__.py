@@ -11,6 +11,7 @@ from core import __version__
 from core.i18n import LANGUAGES
 from core.i18n import gettext as _
 from tui.cli.usage import speak
+from tui.command_hints import remember_runs
 
 # Before the first command is declared: some texts are asked for there.
 speak()
@@ -81,6 +82,7 @@ def cli(ctx: click.Context, runs: str | None, lang: str | None, ascii_only: bool
     """The group behind all commands."""
     if ascii_only:
         os.environ["NSMC_TUI_ASCII"] = "1"
+    remember_runs(runs)
     ctx.obj = Context(runs, lang, debug)
     if ctx.invoked_subcommand is None:
         from tui.cli.app_commands import run_app

@@ -11,6 +11,7 @@ from core.errors import NsmcTuiError
 from core.events import jsonable
 from core.i18n import gettext as _
 from core.text import visible
+from tui.command_hints import as_typed
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,7 +33,7 @@ def console(stderr: bool = False) -> Console:
 
 def say(message: str) -> None:
     """A line of progress for people, on stderr."""
-    print(visible(message), file=sys.stderr, flush=True)
+    print(visible(as_typed(message)), file=sys.stderr, flush=True)
 
 
 def print_model_notes(document: dict[str, Any]) -> None:
@@ -56,9 +57,9 @@ def print_error(error: NsmcTuiError) -> None:
     """What went wrong and the way out, on stderr."""
     place = visible(str(getattr(error, "file", "") or ""))
     prefix = f"{place}: " if place and place not in error.message else ""
-    print(f"{_('error')}: {prefix}{visible(error.message)}", file=sys.stderr)
+    print(f"{_('error')}: {prefix}{visible(as_typed(error.message))}", file=sys.stderr)
     if error.hint:
-        print(f"{_('hint')}: {visible(error.hint)}", file=sys.stderr)
+        print(f"{_('hint')}: {visible(as_typed(error.hint))}", file=sys.stderr)
 
 
 def cell(value: Any, style: str = "") -> Text:
