@@ -42,6 +42,8 @@ def size(value: float | None) -> str:
         return "–"
     if value >= 1 << 30:
         return f"{value / (1 << 30):.1f} GB"
+    if 0 < value < 1 << 19:
+        return "<1 MB"
     return f"{value / (1 << 20):,.0f} MB"
 
 
