@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import click
 
-from core.i18n import N_, gettext, ngettext
+from core.i18n import N_, gettext
 from core.i18n import gettext as _
 from core.text import visible
 
@@ -39,19 +39,27 @@ CLICK = (
     N_("path"),
     N_("default: {default}"),
     N_("required"),
-    ngettext("Did you mean {possibility}?", "(Did you mean one of: {possibilities}?)", 1),
-    ngettext("Option {name!r} requires an argument.", "Option {name!r} requires {nargs} arguments.", 1),
-    ngettext("{value!r} is not {choice}.", "{value!r} is not one of {choices}.", 1),
-    ngettext("Got unexpected extra argument ({args})", "Got unexpected extra arguments ({args})", 1),
+    # click's forms for one and for several are texts of their own here: they do not hold the same fields.
+    N_("Did you mean {possibility}?"),
+    N_("(Did you mean one of: {possibilities}?)"),
+    N_("Option {name!r} requires an argument."),
+    N_("{value!r} is not {choice}."),
+    N_("{value!r} is not one of {choices}."),
+    N_("Got unexpected extra argument ({args})"),
+    N_("Got unexpected extra arguments ({args})"),
 )
 
 
 def speak() -> None:
     """Let click speak our language. It asks the standard library, which knows one catalogue a process: its own."""
     for module in (click.core, click.decorators, click.exceptions, click.formatting, click.parser, click.types):
-        for name, translate in (("_", gettext), ("ngettext", ngettext)):
+        for name, translate in (("_", gettext), ("ngettext", _form)):
             if hasattr(module, name):
                 setattr(module, name, translate)
+
+
+def _form(one: str, several: str, count: int) -> str:
+    return gettext(one if count == 1 else several)
 
 
 def explained(error: click.ClickException, root: click.Group, arguments: Sequence[str]) -> click.ClickException:
