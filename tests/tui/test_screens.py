@@ -247,6 +247,19 @@ async def test_a_cell_leads_to_its_reviews_and_back(run_copy: Path) -> None:
         await until(pilot, lambda: isinstance(app.screen, RunsScreen))
 
 
+@pytest.mark.parametrize("name", ["runs", "evaluation", "review"])
+async def test_keys_are_asked_for_while_a_screen_is_taken_away(run_copy: Path, name: str) -> None:
+    app = NsmcTuiApp(run_copy.parent, run=None if name == "runs" else run_copy, screen=name)
+    async with app.run_test(size=(160, 48)) as pilot:
+        kind = {"runs": "RunsScreen", "evaluation": "EvaluationScreen", "review": "ReviewScreen"}[name]
+        await until(pilot, lambda: type(app.screen).__name__ == kind and "small-run" in screen_text(app))
+        screen = app.screen
+        assert "open_slice" not in {found.binding.action for found in screen.active_bindings.values()}
+        await screen.query("#closer, #context, AskLine").remove()
+        # The app asks for them whenever the footer is drawn.
+        assert screen.active_bindings
+
+
 async def test_evaluation_without_predictions_offers_a_way(run_copy: Path) -> None:
     for path in run_copy.glob("predictions-*"):
         path.unlink()

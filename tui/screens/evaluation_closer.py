@@ -124,7 +124,8 @@ class CloserActions(Base):
         if action == "pane":
             return self._scored is not None
         if action == "open_slice":
-            slices = self.query_one(SliceList) if self.is_mounted else None
+            # Keys are asked for also before the screen is made and while it is taken away.
+            slices = self.query_one_optional(SliceList)
             return self._scored is not None and slices is not None and slices.has_focus and slices.chosen is not None
         return None
 

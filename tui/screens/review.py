@@ -319,7 +319,8 @@ class ReviewScreen(
             return offered
         if action == "details":
             # Where there is room it is in view already.
-            around = bool(self.query_one("#context").children)
+            context = self.query_one_optional("#context")
+            around = context is not None and bool(context.children)
             beside = self.has_class("-medium") or self.has_class("-reading")
             return around and not nothing and beside
         if action in ("step", "copy", *review_verdicts.ACTIONS):

@@ -130,7 +130,8 @@ class RunsScreen(FindingScreen):
         """What needs a run is offered when there is one."""
         if action == "filter":
             # While something is typed, a slash is a letter.
-            return not (self.is_mounted and self.query_one(AskLine).display)
+            asking = self.query_one_optional(AskLine)
+            return asking is None or not asking.display
         if action in NEEDS_RUN:
             return self.chosen is not None
         if action in NEEDS_RUNS:
