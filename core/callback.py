@@ -194,7 +194,8 @@ class MonitorCallback(TrainerCallback, ExportableState):
             # The last state competes with the best one before the run ends.
             control.should_evaluate = self._has_dev and args.eval_strategy != "no"
         self._step_at = time.monotonic()
-        last_step = state.global_step >= state.max_steps or orders.stop
+        orders.trained = state.global_step >= state.max_steps
+        last_step = orders.trained or orders.stop
         if last_step:
             self._wait_for_turn()
         first = not self._told and state.global_step == self._last_step + 1
@@ -224,6 +225,7 @@ class MonitorCallback(TrainerCallback, ExportableState):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """An evaluation may have ended the training: early stopping."""
+        self._orders.trained = True
         self.tell_last()
 
     def on_epoch_end(

@@ -44,6 +44,8 @@ class Orders:
         self.evaluate = False
         # Whether there is a dev split to score.
         self.can_evaluate = True
+        # After the last step there is nothing left to save, to score on the way or to stop at.
+        self.trained = False
         self.stop_at_step: int | None = None
         self.stop_at_epoch: float | None = None
         self._aborted = False
@@ -128,6 +130,8 @@ class Orders:
             return _("stop_at takes a whole step or an epoch above 0")
         if self.stop and action not in ("stop", "abort"):
             return _("the run is stopping")
+        if self.trained and action in ("save", "evaluate", "stop_at"):
+            return _("training is over: the run saves its model, scores it and ends")
         if action == "evaluate" and not self.can_evaluate:
             return _("there is no dev split to score")
         return ""

@@ -19,6 +19,7 @@ from transformers import TrainerControl, TrainerState
 from core import checkpoints, config_file, control, models, preset_tokenizer
 from core.callback import MonitorCallback
 from core.config import ModelConfig
+from core.control import send_order
 from core.errors import NanLossError
 from core.orders import Orders
 from core.recorder import Recorder
@@ -91,6 +92,28 @@ def test_the_step_before_an_early_stop_is_told(run_dir: Path, tokens: Dataset, t
     assert [event["step"] for event in told][-1] == 6
     assert told[-1]["learning_rate"] is not None
     assert told[-1]["grad_norm"] > 0
+
+
+def test_orders_after_the_last_step_are_refused(run_dir: Path, tokens: Dataset, tokenizer: Any) -> None:
+    """Taken in the last evaluation or while the splits are scored, they would wait for a step that never comes."""
+    monitor = watch(run_dir)
+    orders = monitor._orders
+    trainer = make_trainer(run_dir, monitor, tokens, tokenizer, max_steps=3, eval_steps=3, save_steps=3)
+    send = monitor.on_evaluate
+
+    def on_evaluate(*args: Any, **kwargs: Any) -> None:
+        for action in ("save", "evaluate", "stop_at", "pause", "continue"):
+            send_order(run_dir, action)
+        send(*args, **kwargs)
+        orders.take(3)
+
+    monitor.on_evaluate = on_evaluate  # type: ignore[method-assign]
+    trainer.train()
+    found = {event["action"]: event.get("refused", "") for event in events(run_dir, "order")}
+    refused = [action for action, reason in found.items() if "training is over" in reason]
+    assert refused == ["save", "evaluate", "stop_at"]
+    assert not found["pause"]
+    assert not any((orders.save, orders.evaluate))
 
 
 def test_a_pause_during_an_evaluation_is_taken_off_once(run_dir: Path) -> None:
