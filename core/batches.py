@@ -69,6 +69,9 @@ class TokenTable:
             where = slice(longest - size, longest) if self.left else slice(0, size)
             ids[line, where] = self._chunks[chunk][start : start + size]
             mask[line, where] = 1
+            if self.left and size == 1 and ids[line, -1] == self.pad_token_id:
+                # A review without words. Left-to-right models read the first place where they find only padding.
+                mask[line] = 1
         return {
             "input_ids": torch.from_numpy(ids),
             "attention_mask": torch.from_numpy(mask),

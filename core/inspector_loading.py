@@ -14,7 +14,7 @@ from core import inspector_protocol as protocol
 from core.errors import ModelError, UsageError
 from core.i18n import gettext as _
 from core.inspector_models import LoadedModel
-from core.model_directory import check_directory
+from core.model_directory import check_directory, needs_code, refused_pickle
 
 log = logging.getLogger(__name__)
 
@@ -89,10 +89,7 @@ def _model(path: str) -> tuple[Any, dict[str, Any]]:
             output_loading_info=True,
         )
     except UnpicklingError as error:
-        raise ModelError(
-            _("The weights in {path} are a pickle with more in it than weights; it was not opened.").format(path=path),
-            _("Have it saved as safetensors: `model.save_pretrained(DIR)` where it was made."),
-        ) from error
+        raise refused_pickle(path) from error
     except (
         OSError,
         ValueError,
@@ -113,10 +110,8 @@ def _unloadable(path: str, error: BaseException, part: str = "{reason}") -> Mode
     reason = part.format(reason=first_line(error) if not isinstance(error, KeyError) else f"KeyError: {error}")
     if not Path(path).exists():
         hint = _("There is no such directory, and no model of that name in the local cache.")
-    elif "custom code" in reason or "trust_remote_code" in reason:
-        hint = _("Code that comes with a model is never run here: save it as an architecture of transformers.")
     else:
-        hint = _("A directory with config.json, model.safetensors and tokenizer.json is needed.")
+        hint = needs_code(reason) or _("A directory with config.json, model.safetensors and tokenizer.json is needed.")
     return ModelError(_("The model {path} cannot be loaded: {reason}").format(path=path, reason=reason), hint)
 
 

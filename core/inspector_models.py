@@ -144,20 +144,19 @@ class LoadedModel:
         )
 
     def stand_in(self, nothing: Encoded) -> Encoded:
-        """`nothing`, a text without tokens, as the one token that the tokenizer pads, ends or begins texts with.
+        """`nothing`, a text without tokens, as one token (`core.tokenization.stand_in`).
 
-        No model takes an empty input, and tokenizers of left-to-right models add nothing to an empty text. Raises
-        ModelError for a tokenizer that has none of the three.
+        Raises ModelError for a tokenizer that has none for it.
         """
-        tokenizer = self.tokenizer
-        usual = (tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.bos_token_id)
-        number = next((token for token in usual if token is not None), None)
+        from core.tokenization import stand_in
+
+        number = stand_in(self.tokenizer)
         if number is None:
             raise ModelError(
                 _("The tokenizer makes no token of this text, and has none that could stand for it."),
                 _("Texts with words can be asked about."),
             )
-        name = str(tokenizer.convert_ids_to_tokens(number))
+        name = str(self.tokenizer.convert_ids_to_tokens(number))
         values = {"input_ids": number, "attention_mask": 1}
         inputs = {key: [values.get(key, 0)] for key in nothing.inputs}
         return replace(nothing, inputs=inputs, tokens=(Token(name, 0, 0, True, False, name, None),))

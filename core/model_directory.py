@@ -14,6 +14,21 @@ WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 ADAPTER_CONFIG = "adapter_config.json"
 
 
+def refused_pickle(path: str) -> ModelError:
+    """The error for weights that torch does not open because they are more than weights."""
+    return ModelError(
+        _("The weights in {path} are a pickle with more in it than weights; it was not opened.").format(path=path),
+        _("Have it saved as safetensors: `model.save_pretrained(DIR)` where it was made."),
+    )
+
+
+def needs_code(reason: str) -> str:
+    """The way out where transformers' `reason` is that a model comes with code of its own; empty for another one."""
+    if "custom code" not in reason and "trust_remote_code" not in reason:
+        return ""
+    return _("Code that comes with a model is never run here: save it as an architecture of transformers.")
+
+
 def check_directory(name: str) -> None:
     """Refuse `name` where it is meant to be a directory and is not one that a model can be in.
 

@@ -9,12 +9,13 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from core.config import ModelConfig
 from core.errors import ModelError, OfflineError
 from core.i18n import gettext as _
-from core.model_directory import check_directory
+from core.model_directory import check_directory, needs_code, refused_pickle
 
 if TYPE_CHECKING:
     import torch
@@ -111,8 +112,21 @@ def _loading(name: str, what: str, load: Callable[[], Any]) -> Any:
         raise ModelError(_("no model {name} on the Hub").format(name=name), hint) from error
     except (OfflineModeIsEnabled, LocalEntryNotFoundError, HfHubHTTPError, ConnectionError, TimeoutError) as error:
         raise _offline(name) from error
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    except UnpicklingError as error:
+        raise refused_pickle(name) from error
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        ImportError,
+        RuntimeError,
+        SafetensorError,
+    ) as error:
         text = str(error)
+        if needs_code(text):
+            raise ModelError(_("{name} comes with code of its own").format(name=name), needs_code(text)) from error
         if "couldn't connect" in text or "offline mode" in text.lower() or "huggingface.co" in text:
             if "not a local folder" in text and "valid model identifier" in text:
                 raise ModelError(_("no model {name}").format(name=name), hint) from error
@@ -165,6 +179,7 @@ def load_config(model: ModelConfig) -> PretrainedConfig:
             name,
             revision=model.revision,
             return_unused_kwargs=True,
+            trust_remote_code=False,
             **_local(name),
             **_labels(),
             **model.config,
@@ -176,6 +191,8 @@ def load_config(model: ModelConfig) -> PretrainedConfig:
     # A checkpoint saved with these would break prediction; they are asked for a call at a time.
     config.output_attentions = False
     config.output_hidden_states = False
+    # Of a model that was trained for several labels at once or a number: `pipeline` would give no softmax.
+    config.problem_type = None
     return config
 
 
@@ -213,7 +230,9 @@ def build_model(model: ModelConfig, config: PretrainedConfig) -> tuple[torch.nn.
         built = _loading(
             model.preset or str(model.name),
             _("model"),
-            lambda: AutoModelForSequenceClassification.from_config(config, dtype=torch.float32),
+            lambda: AutoModelForSequenceClassification.from_config(
+                config, dtype=torch.float32, trust_remote_code=False
+            ),
         )
         return built, []
     name = str(model.name)
@@ -227,6 +246,7 @@ def build_model(model: ModelConfig, config: PretrainedConfig) -> tuple[torch.nn.
             dtype=torch.float32,
             ignore_mismatched_sizes=True,
             output_loading_info=True,
+            trust_remote_code=False,
             **_local(name),
         ),
     )

@@ -186,6 +186,15 @@ def window(tokenizer: Any, model: Any, requested: int | None = None) -> int | No
     return min(usable, default=None)
 
 
+def stand_in(tokenizer: Any) -> int | None:
+    """The token for a text that `tokenizer` makes nothing of: what it pads, ends or begins texts with, if anything.
+
+    No model takes an empty input, and tokenizers of left-to-right models add nothing to an empty text.
+    """
+    usual = (tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.bos_token_id)
+    return next((int(token) for token in usual if token is not None), None)
+
+
 def _cluster_bounds(text: str) -> tuple[list[int], list[int]]:
     starts: list[int] = []
     ends: list[int] = []

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from core.errors import DataError
 from core.i18n import gettext as _
 from core.paths import cache_dir
+from core.tokenization import stand_in
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 # Raised when what is stored for a review changes, so that no older cache is taken for the new form.
-FORMAT = 1
+FORMAT = 2
 BATCH = 2000
 # Reviews for which the short way to ids is compared with the tokenizer's own.
 COMPARED = 200
@@ -85,6 +86,7 @@ def tokenize(
 ) -> Dataset:
     """`dataset` as `input_ids` (special tokens included, cut at `max_length`), `length`, `labels`, in its order.
 
+    No review is empty: one that the tokenizer makes nothing of has its stand-in, as the inspector gives it.
     The result is an Arrow file in the cache, memory-mapped; a second call with the same data, tokenizer and
     length only opens it. `fingerprint` names the split's content. Raises DataError when the cache cannot be
     written.
@@ -95,6 +97,7 @@ def tokenize(
     key = f"{fingerprint}:{tokenizer_fingerprint(tokenizer)}:{max_length}:{FORMAT}"
     path = cache_dir() / "tokens" / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.arrow"
     total = len(dataset)
+    nothing = [stand_in(tokenizer)]
     if not path.is_file():
         schema = pa.schema([("input_ids", pa.list_(pa.int32())), ("length", pa.int32()), ("labels", pa.int64())])
         temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
@@ -104,7 +107,7 @@ def tokenize(
                 encode = ids_of(tokenizer, max_length, list(dataset[:COMPARED]["document"])) if total else list
                 for start in range(0, total, BATCH):
                     rows = dataset[start : start + BATCH]
-                    ids = encode(list(rows["document"]))
+                    ids = [row or nothing for row in encode(list(rows["document"]))]
                     columns = [ids, [len(row) for row in ids], list(rows["label"])]
                     writer.write_batch(
                         pa.record_batch(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,33 @@ def test_a_tokenizer_of_ones_own_is_asked_itself(tokenizer: Any) -> None:
 
     own = Shouting(tokenizer_object=tokenizer.backend_tokenizer, pad_token="[PAD]")
     assert ids_of(own, 12, ["재밌다"])(["정말"]) == own(["정말"], truncation=True, max_length=12)["input_ids"]
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+@pytest.mark.parametrize("pad", ["<pad>", "</s>"])
+def test_a_review_without_a_token_is_predicted_as_alone(home: Path, tmp_path: Path, side: str, pad: str) -> None:
+    """Tokenizers of left-to-right models add nothing to an empty text, and an input of nothing has no logits."""
+    import torch
+    from tokenizers import processors
+    from transformers import AutoModelForSequenceClassification
+
+    from core.predicting import predict
+    from core.training_data import tokenize
+
+    tokenizer = tiny_models.byte_level()
+    tokenizer.backend_tokenizer.post_processor = processors.ByteLevel(trim_offsets=True)
+    tokenizer.pad_token, tokenizer.padding_side = pad, side
+    path = tiny_models.save_model(tmp_path / "gpt2", "gpt2", tokenizer)
+    model = AutoModelForSequenceClassification.from_pretrained(path).eval()
+    texts = ["", "정말 재밌다", "", ""]
+    reviews = Dataset.from_dict({"document": texts, "label": [0, 1, 0, 1]})
+    tokens = tokenize(reviews, tokenizer, 12, f"no tokens {side} {pad}")
+    found = predict(model, TokenTable(tokens, tokenizer.pad_token_id, side), 2)
+    with torch.no_grad():
+        alone = model(torch.tensor([[tokenizer.pad_token_id]])).logits[0].numpy()
+    for row in (0, 2, 3):
+        np.testing.assert_allclose(found[row], alone, atol=1e-5)
+    assert np.isfinite(found).all()
 
 
 def test_tokens_are_named_by_what_decides_them_alone(tokenizer: Any) -> None:

@@ -111,6 +111,43 @@ def test_models_that_are_not_there_say_what_to_do(tmp_path: Path) -> None:
         models.load_config(ModelConfig(name=str(tmp_path)))
 
 
+@pytest.mark.parametrize("problem", ["multi_label_classification", "regression"])
+def test_another_task_of_a_model_is_not_taken_over(copy: Path, problem: str) -> None:
+    """`pipeline` would give the run's model a sigmoid, or nothing, where its two classes share one."""
+    settings = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**settings, "problem_type": problem}))
+    config = models.load_config(ModelConfig(name=str(copy)))
+    assert config.problem_type is None
+    assert config.num_labels == 2
+
+
+def test_code_that_comes_with_a_model_is_never_run(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """transformers asks the user at the terminal, and runs it for a yes."""
+    settings = json.loads((copy / "config.json").read_text())
+    own = {"model_type": "another", "auto_map": {"AutoConfig": "code.Config"}}
+    (copy / "config.json").write_text(json.dumps({**settings, **own}))
+    (copy / "code.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    monkeypatch.setattr("builtins.input", lambda *_args: "y")
+    with pytest.raises(ModelError, match="code of its own") as caught:
+        models.load_config(ModelConfig(name=str(copy)))
+    assert "never run" in caught.value.hint
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_pickle_with_more_in_it_than_weights_is_refused(copy: Path, tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> Any:
+            return open, (str(tmp_path / "ran"), "w")
+
+    (copy / "model.safetensors").unlink()
+    torch.save({"weight": Evil()}, copy / "pytorch_model.bin")
+    named = ModelConfig(name=str(copy))
+    with pytest.raises(ModelError, match="pickle") as caught:
+        models.build_model(named, models.load_config(named))
+    assert "safetensors" in caught.value.hint
+    assert not (tmp_path / "ran").exists()
+
+
 def test_config_overrides_of_a_model_directory(bert: Path) -> None:
     config = models.load_config(ModelConfig(name=str(bert), config={"hidden_dropout_prob": 0.2}))
     assert config.hidden_dropout_prob == 0.2
