@@ -112,12 +112,36 @@ def load_splits(data: DataConfig, progress: Progress | None = None) -> Splits:
         advance(done)
     train, dev = _divide(loaded["train"], report.files["train"], data)
     if data.train_limit is not None:
-        train = train.select(range(min(data.train_limit, len(train))))
+        train = _first(train, data)
     test = loaded["test"]
     if data.test_limit is not None:
         test = test.select(range(min(data.test_limit, len(test))))
     advance(_STEPS)
     return Splits(train, dev, test, report, _fingerprint(keys, data))
+
+
+def load_alone(file: SourceFile, data: DataConfig) -> tuple[datasets.Dataset, str]:
+    """All reviews of one file, to be scored, and their fingerprint. Raises DataError for one that cannot be used."""
+    reviews, report, key = load_file(file, data)
+    _require_usable(report)
+    if data.test_limit is not None:
+        reviews = reviews.select(range(min(data.test_limit, len(reviews))))
+    return reviews, hashlib.sha256(json.dumps([key, data.test_limit]).encode()).hexdigest()
+
+
+def _first(train: datasets.Dataset, data: DataConfig) -> datasets.Dataset:
+    """The first `train_limit` reviews of `train`. Raises DataError where they are of one class: a sorted file."""
+    assert data.train_limit is not None
+    chosen = train.select(range(min(data.train_limit, len(train))))
+    labels = chosen.with_format("numpy")["label"][:]
+    if (labels == labels[0]).all():
+        raise DataError(
+            _("data.train_limit = {limit}: these train reviews all have the label {label}").format(
+                limit=data.train_limit, label=(data.negative_label, data.positive_label)[int(labels[0])]
+            ),
+            _("The first ones of the file are taken: raise the limit, or shuffle a file that is sorted by label."),
+        )
+    return chosen
 
 
 def _require_usable(report: FileReport) -> None:

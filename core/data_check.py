@@ -71,15 +71,15 @@ def _describe(dataset: datasets.Dataset) -> dict[str, Any]:
 
 
 def _overlap(train: datasets.Dataset, test: datasets.Dataset) -> dict[str, int]:
-    """Test rows whose text stands in train: to the letter, and with runs of white space folded. Empty texts aside."""
+    """Test rows whose text stands in train: to the letter, and with runs of white space folded. Blank texts aside."""
     exact = set(train.data.column("document").to_pylist())
     folded = {" ".join(text.split()) for text in exact}
     counts = {"exact": 0, "folded": 0}
     for text in test.data.column("document").to_pylist():
-        if text:
+        plain = " ".join(text.split())
+        if plain:
             counts["exact"] += text in exact
-            plain = " ".join(text.split())
-            counts["folded"] += bool(plain) and plain in folded
+            counts["folded"] += plain in folded
     return counts
 
 

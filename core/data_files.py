@@ -34,6 +34,10 @@ KINDS = {
 """File name endings and how such files are read."""
 
 
+LONGEST_FIELD = 2**31 - 1
+"""Characters in a field of a CSV file; Python's own limit would take a long review for a row without sense."""
+
+
 def file_kind(path: Path) -> str:
     """How the file at `path` is read, by its name's ending; raises DataError for an unknown one."""
     kind = KINDS.get(path.suffix.lower())
@@ -194,6 +198,8 @@ def _column_hint(report: FileReport, names: Sequence[str], missing: dict[str, st
         return _("the columns look separated by commas: name the file .csv")
     if len(names) == 1 and report.kind == "csv" and "\t" in names[0]:
         return _("the columns look separated by tabs: name the file .tsv")
+    if len(names) == 1 and ";" in names[0]:
+        return _("the columns look separated by semicolons: save the file with commas (.csv) or tabs (.tsv)")
     hints = []
     for key, name in missing.items():
         near = difflib.get_close_matches(name.lower(), [n.lower() for n in names], 1, 0.5)
@@ -226,6 +232,7 @@ def _tsv_rows(report: FileReport, lines: list[str], data: DataConfig) -> Iterato
 
 def _csv_rows(report: FileReport, text: str, data: DataConfig) -> Iterator[RawRow]:
     # newline="" keeps "\r" as it is, but would also end a line there; csv wants lines cut at "\n".
+    csv.field_size_limit(LONGEST_FIELD)
     reader = csv.reader(io.StringIO(text.rstrip("\r\n"), newline="\n"), strict=True)
     try:
         names = next(reader, None)

@@ -156,8 +156,8 @@ class FileReport:
         if worst == "bad_label":
             if self.kept:
                 return _(
-                    "a run knows two classes, and the file also has the labels {labels}: leave those rows out, or set "
-                    "data.negative_label and data.positive_label to the two that count"
+                    "a run knows two classes, and the file also has the labels {labels}: take those rows out of the "
+                    "file, or give all of them one of the two labels (data.negative_label, data.positive_label)"
                 ).format(labels=", ".join(f'"{label}"' for label in self.other_labels))
             return _(
                 "the file has the labels {labels}: set data.negative_label and data.positive_label, "

@@ -83,6 +83,15 @@ def resolve_source(data: DataConfig, need_test: bool = True) -> Source:
     return Source("files", str(path), train, test)
 
 
+def lone_file(data: DataConfig) -> SourceFile | None:
+    """The file that `data.source` names where it is one without a test file beside it: it can be scored by itself."""
+    path = Path(data.source.strip()).expanduser().absolute()
+    words = data.source.strip() in ("sample", "hub") or data.source.startswith("hub:")
+    if words or data.test_file or not path.is_file() or _test_beside(path) is not None:
+        return None
+    return _one_file(path)
+
+
 def absolute_paths(data: DataConfig) -> DataConfig:
     """`data` with its paths absolute, so that a saved config means the same files from anywhere."""
     updates: dict[str, object] = {}

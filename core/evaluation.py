@@ -15,6 +15,7 @@ from typing import Any
 from core import config_file
 from core.answering import answer
 from core.config import DataConfig, ModelConfig
+from core.data_sources import lone_file
 from core.errors import ModelError, UsageError
 from core.i18n import gettext as _
 from core.predictions import THRESHOLD, class_at
@@ -56,10 +57,12 @@ def evaluate(
     batch_size: int = 64,
     progress: Progress | None = None,
     threshold: float | str = THRESHOLD,
+    reading: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Predict and score `split` with the model of a run or model directory; writes the predictions there.
 
-    `data` takes the place of the run's own data (a model directory needs it). Predictions of a run on its own
+    `data` takes the place of the run's own data (a model directory needs it), `reading` that of fields of its
+    `DataConfig`; of a file that has no test file beside it, `test` is all of it. Predictions of a run on its own
     data replace the run's; on other data they are written as `predictions-<split>@<data>.parquet`. `threshold` is
     for the scores alone: a number, or `dev` for that with the highest F1 on the dev predictions. Returns the
     document of `nsmc-tui evaluate --json`. Raises the errors of `core.errors`.
@@ -84,9 +87,12 @@ def evaluate(
     settings = own.model_copy(deep=True) if own is not None else DataConfig(source=data or "")
     if own is None and not data:
         raise UsageError(_("a model directory needs --data"), _("For example --data sample."))
+    other = data is not None and (own is None or data != own.source or bool(reading))
     if data is not None:
-        settings.source = data
-        settings.test_file = None
+        # The run's trial limits are about its own data.
+        limits = {"train_limit": None, "test_limit": None} if other else {}
+        changed = {**settings.model_dump(), "source": data, "test_file": None, **limits, **(reading or {})}
+        settings = DataConfig.model_validate(changed)
     if split not in SPLITS:
         raise UsageError(
             _("no split {split}").format(split=split), _("Splits are {names}.").format(names=", ".join(SPLITS))
@@ -105,8 +111,13 @@ def evaluate(
         )
     if is_reversed(classes):
         turn_round(model)
-    splits = data_module.load_splits(settings, report)
-    reviews = splits[split]
+    alone = lone_file(settings) if data is not None and split == "test" else None
+    if alone is not None:
+        report("loading", 0, 0)
+        reviews, fingerprint = data_module.load_alone(alone, settings)
+    else:
+        splits = data_module.load_splits(settings, report)
+        reviews, fingerprint = splits[split], splits.fingerprint
     if len(reviews) == 0:
         raise UsageError(
             _("the split {split} is empty").format(split=split), _("data.dev_size makes a dev split from train.")
@@ -116,7 +127,7 @@ def evaluate(
         reviews,
         tokenizer,
         max_length,
-        f"{splits.fingerprint}:{split}",
+        f"{fingerprint}:{split}",
         lambda done, total: report("tokenizing", done, total),
     )
     attention_kernels.for_many_shapes()
@@ -133,9 +144,7 @@ def evaluate(
     rows = predictions.table(
         reviews["id"][:], reviews["document"][:], reviews.with_format("numpy")["label"][:], logits, lengths(tokens)
     )
-    name = split
-    if run and own is not None and data is not None and settings.source != own.source:
-        name = f"{split}@{Path(data).name}"
+    name = f"{split}@{Path(data).name}" if run and data is not None and other else split
     written = predictions.write(path, name, rows) if os.access(path, os.W_OK) else None
     decision = best_on(path) if threshold == "dev" else Decision(float(threshold))
     label, prob_1, pred = (column_array(rows, column) for column in ("label", "prob_1", "pred"))
@@ -165,7 +174,9 @@ def _classes(directory: Path) -> dict[int, str]:
     """The classes of the model in `directory` by number. Raises ModelError unless there are two."""
     from transformers import AutoConfig
 
-    names: dict[int, str] = AutoConfig.from_pretrained(directory, local_files_only=True).id2label
+    names: dict[int, str] = AutoConfig.from_pretrained(
+        directory, local_files_only=True, trust_remote_code=False
+    ).id2label
     if len(names) != 2:
         raise ModelError(
             _("{path} tells {n} classes apart; reviews are negative or positive").format(path=directory, n=len(names)),
@@ -195,6 +206,7 @@ def _work(request: dict[str, Any]) -> dict[str, Any]:
         request.get("batch_size", 64),
         progress,
         request.get("threshold", THRESHOLD),
+        request.get("reading"),
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from core.errors import ModelError
@@ -98,6 +98,22 @@ def cause(tokenizer: Any) -> tuple[str, str]:
     return "", ""
 
 
+def decomposed(texts: Sequence[str], tokenizer: Any) -> tuple[str, str]:
+    """The same for reviews that are to blame and not the tokenizer: Hangul in letters (NFD), as macOS names files."""
+    whole = [unicodedata.normalize("NFC", text) for text in texts]
+    if whole == list(texts):
+        return "", ""
+    if unknown_share_of_texts(whole, tokenizer) > unknown_share_of_texts(texts, tokenizer) / 2:
+        return "", ""
+    return (
+        _("The reviews have their Hangul syllables taken apart (NFD), and its vocabulary has whole ones."),
+        _(
+            'Write the files in composed form: `python3 -c "import sys, unicodedata; '
+            "sys.stdout.write(unicodedata.normalize('NFC', sys.stdin.read()))\" < OLD > NEW`."
+        ),
+    )
+
+
 def example(texts: Iterable[str], tokenizer: Any) -> tuple[str, str]:
     """The first of `texts` with an unknown token, and its pieces in a row; empty texts when there is none."""
     for text in texts:
@@ -107,7 +123,7 @@ def example(texts: Iterable[str], tokenizer: Any) -> tuple[str, str]:
     return "", ""
 
 
-def check_unknown(share: float, limit: float, name: str, tokenizer: Any = None, texts: Iterable[str] = ()) -> None:
+def check_unknown(share: float, limit: float, name: str, tokenizer: Any = None, texts: Sequence[str] = ()) -> None:
     """Refuse a tokenizer of model `name` whose `share` of unknown tokens is above `limit` (`model.max_unknown`).
 
     Raises ModelError with the share; given the `tokenizer`, with the cause where it shows, and given some `texts`
@@ -123,6 +139,8 @@ def check_unknown(share: float, limit: float, name: str, tokenizer: Any = None, 
     hint = ""
     if tokenizer is not None:
         reason, hint = cause(tokenizer)
+        if not reason and texts:
+            reason, hint = decomposed(texts, tokenizer)
         if reason:
             message.append(reason)
         text, pieces = example(texts, tokenizer)

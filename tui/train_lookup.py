@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from core.errors import NsmcTuiError
+from core.i18n import environment
 from core.i18n import gettext as _
 from core.train_reviews import Alike, TrainReviews, fingerprint_of, index_dir
 
@@ -58,6 +59,7 @@ class TrainLookup:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            env=environment(),
         )
         assert process.stdout is not None
         assert process.stderr is not None

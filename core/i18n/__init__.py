@@ -44,6 +44,11 @@ def language() -> str:
     return _language
 
 
+def environment() -> dict[str, str]:
+    """The environment for a process that is to speak the language in use, too."""
+    return {**os.environ, "NSMC_TUI_LANG": language()}
+
+
 def gettext(message: str) -> str:
     """`message` in the language in use."""
     if _translations is None:

@@ -358,6 +358,16 @@ def test_limits_apply_after_the_split(directory: Path) -> None:
     assert len(more.train) == len(plain.train)
 
 
+def test_a_limit_within_one_class_of_a_sorted_file_is_told(tmp_path: Path) -> None:
+    """The model would learn to give one answer, and the scores of as sorted a test split would be perfect."""
+    for name in ("train.tsv", "test.tsv"):
+        write(tmp_path / name, [(str(number), f"영화 {number}", int(number >= 60)) for number in range(120)])
+    with pytest.raises(DataError, match="all have the label 0") as caught:
+        load_splits(DataConfig(source=str(tmp_path), train_limit=20))
+    assert "sorted by label" in caught.value.hint
+    assert len(load_splits(DataConfig(source=str(tmp_path), train_limit=90)).train) == 90
+
+
 def test_fingerprint_does_not_depend_on_the_place(directory: Path, tmp_path: Path) -> None:
     directory.rename(tmp_path / "moved")
     moved = load_splits(DataConfig(source=str(tmp_path / "moved")))
@@ -394,6 +404,12 @@ def test_check_reports_bad_files_instead_of_failing(tmp_path: Path) -> None:
     assert all(problem["message"] and problem["hint"] for problem in answer["problems"])
     assert answer["files"]["test"]["lengths"] is None
     assert answer["files"]["train"]["bad"] == {"bad_label": {"count": 1, "lines": [2]}}
+
+
+def test_blank_reviews_are_no_overlap(tmp_path: Path) -> None:
+    write(tmp_path / "train.tsv", [("1", "   ", 0), ("2", "정말  좋다", 1)])
+    write(tmp_path / "test.tsv", [("1", "   ", 0), ("2", "정말 좋다", 1)])
+    assert check(DataConfig(source=str(tmp_path)))["overlap"] == {"exact": 0, "folded": 1}
 
 
 def test_check_of_a_single_file(tmp_path: Path) -> None:
@@ -480,4 +496,5 @@ def test_a_third_class_is_told_as_one(tmp_path: Path) -> None:
         return str(problem["hint"])
 
     assert 'knows two classes, and the file also has the labels "2"' in hint("0 1 2")
+    assert "take those rows out" in hint("0 1 2")
     assert hint("나쁨 좋음 보통").startswith('the file has the labels "나쁨", "좋음", "보통"')

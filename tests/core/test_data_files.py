@@ -195,6 +195,7 @@ def test_no_header() -> None:
         (b"id\tdocument\tlabels\n", 'data.label_column = "labels"'),
         (b"id,document,label\n", ".csv"),
         (b"a\tb\tc\n", "set data.document_column"),
+        (b"id;document;label\n", "semicolons"),
     ],
 )
 def test_missing_columns(header: bytes, hint: str) -> None:
@@ -234,6 +235,12 @@ def test_csv_quoting() -> None:
     parsed = csv(content)
     assert rows(parsed) == [("1", '쉼표, 그리고 "따옴표"', 1), ("2", "두\n줄", 0), ("3", "그냥", 1), ("4", "NA", 0)]
     assert noted(parsed) == {"crlf": 5, "control_characters": 1, "quotes": 1, "null_words": 1}
+
+
+def test_csv_takes_reviews_of_any_length() -> None:
+    """Python's csv stops at 131,072 characters a field."""
+    long = "정말 길다 " * 30_000
+    assert csv(f"id,document,label\n1,{long},1\n".encode()).documents == [long]
 
 
 def test_csv_bad_rows_have_physical_line_numbers() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,21 @@ def test_other_causes_are_told_apart() -> None:
     letters.backend_tokenizer.normalizer = normalizers.NFD()
     letters.add_tokens(["\u1112\u1161"])
     assert cause(letters) == ("", "")
+
+
+def test_reviews_in_decomposed_form_are_told_as_the_cause() -> None:
+    """The tokenizer reads Korean; the files have Hangul as letters, as macOS writes it."""
+    tokenizer = wordpiece()
+    tokenizer.backend_tokenizer.normalizer = None
+    apart = [unicodedata.normalize("NFD", text) for text in SENTENCES]
+    share = unknown_share_of_texts(apart, tokenizer)
+    assert share > 0.5
+    with pytest.raises(ModelError, match="NFD") as caught:
+        check_unknown(share, 0.2, "my/bert", tokenizer, apart)
+    assert "unicodedata.normalize('NFC'" in caught.value.hint
+    with pytest.raises(ModelError, match="龘") as caught:
+        check_unknown(0.3, 0.2, "my/bert", tokenizer, ["龘"])
+    assert "model list" in caught.value.hint
 
 
 def test_without_a_cause_the_way_out_is_another_model() -> None:

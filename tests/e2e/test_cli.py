@@ -113,6 +113,25 @@ def test_evaluate_a_model_directory_on_other_data(run_copy: Path, tmp_path: Path
     assert one_json(done.stdout)["n"] == 4
 
 
+def test_evaluate_one_file_with_columns_of_its_own(run_copy: Path, tmp_path: Path) -> None:
+    """All of it is scored; one class, no train file and no test file beside it are no hindrance."""
+    file = tmp_path / "complaints.csv"
+    file.write_text("text,mood\n정말 지루하다,bad\n별로,bad\n돈 아깝다,bad\n", encoding="utf-8")
+    options = ("--set", "data.document_column=text", "--set", "data.label_column=mood")
+    labels = ("--set", "data.negative_label=bad", "--set", "data.positive_label=good")
+    target = ("evaluate", "latest", "--data", str(file))
+    done = run_cli(*target, *options, *labels, "--json", runs=run_copy.parent)
+    assert done.returncode == 0, done.stderr
+    document = one_json(done.stdout)
+    assert (document["n"], sum(document["confusion"][1])) == (3, 0)
+    assert document["predictions"].endswith("predictions-test@complaints.csv.parquet")
+    missing = run_cli(*target, runs=run_copy.parent)
+    assert missing.returncode == 1
+    assert "data.document_column" in missing.stderr
+    assert run_cli("evaluate", "latest", *options, runs=run_copy.parent).returncode == 2
+    assert run_cli(*target, "--set", "train.seed=1", runs=run_copy.parent).returncode == 2
+
+
 def test_errors_are_the_mispredicted_reviews(run_copy: Path) -> None:
     from core.predictions import Predictions
 
@@ -176,6 +195,20 @@ def test_config_commands(tmp_path: Path) -> None:
 def test_data_check_of_the_sample() -> None:
     document = one_json(run_cli("data", "check", "sample", "--json").stdout)
     assert document["ok"] is True
+    shown = run_cli("data", "check", "sample").stdout
+    assert "4,000" in shown
+    assert "A run can start with this data." in shown
+
+
+def test_data_check_tells_people_what_is_wrong_in_their_language(tmp_path: Path) -> None:
+    """What a process of its own finds, too."""
+    rows = "".join(f"{number}\t영화 {number}\t{number % 3}\n" for number in range(30))
+    for name in ("train", "test"):
+        (tmp_path / f"{name}.tsv").write_text(f"id\tdocument\tlabel\n{rows}", encoding="utf-8")
+    done = run_cli("--lang", "ko", "data", "check", str(tmp_path / "train.tsv"))
+    assert done.returncode == 0
+    assert "실행은 두 클래스만 다루는데" in done.stdout
+    assert "[{" not in done.stdout
 
 
 def test_doctor(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -128,29 +129,66 @@ def data_check(context: Context, source: str, sets: tuple[str, ...], as_json: bo
     from tui.cli.heavy import call
     from tui.cli.printing import print_json
 
-    values: dict[str, Any] = {"data": {"source": absolute_source(source)}}
-    for text in sets:
-        path, value = config_file.parse_assignment(text)
-        config_file.assign(values, path, value)
+    values = {"data": {"source": absolute_source(source), **reading(sets)}}
     document = call("core.data_check", config_file.validate(values).data.model_dump(mode="json"))
     if as_json:
         print_json(document)
     else:
-        _print_tree(document, 0)
+        _print_report(document)
     return 0
 
 
-def _print_tree(value: Any, depth: int) -> None:
-    from core.text import visible
+def reading(sets: Sequence[str]) -> dict[str, Any]:
+    """The fields of `[data]` that `--set data.KEY=VALUE` gives. Raises ConfigError, UsageError for other sections."""
+    from core import config_file
+    from core.errors import UsageError
 
-    for name, item in value.items():
-        if isinstance(item, dict):
-            print("  " * depth + visible(str(name)))
-            _print_tree(item, depth + 1)
-        elif isinstance(item, float):
-            print("  " * depth + f"{visible(str(name))}: {item:.4g}")
-        elif item not in ([], None, ""):
-            print("  " * depth + f"{visible(str(name))}: {visible(str(item))}")
+    values: dict[str, Any] = {"data": {}}
+    for text in sets:
+        path, value = config_file.parse_assignment(text)
+        if path[0] != "data":
+            raise UsageError(
+                _("--set {text}: only data.… can be set here").format(text=text),
+                _("For example --set data.document_column=review."),
+            )
+        config_file.assign(values, path, value)
+    config_file.validate({"data": {"source": "sample", **values["data"]}})
+    found: dict[str, Any] = values["data"]
+    return found
+
+
+def _print_report(document: dict[str, Any]) -> None:
+    """What the doctor found, for people."""
+    from core import formats
+    from core.text import visible
+    from tui.cli.printing import print_table
+
+    columns = [_("split"), _("rows"), _("kept"), _("negative"), _("positive"), _("characters (mean, 95%, most)")]
+    rows = []
+    for split, report in document["files"].items():
+        lengths, labels = report["lengths"], report["labels"]
+        spread = f"{lengths['mean']:.1f}, {lengths['p95']:,}, {lengths['max']:,}" if lengths else "–"
+        counts = (report["rows"], report["kept"], labels["0"], labels["1"])
+        rows.append((split, *(formats.count(number) for number in counts), spread))
+    print_table([(columns[0], "left"), *((title, "right") for title in columns[1:])], rows)
+    for split, report in document["files"].items():
+        print(f"{split}: {visible(report['path'])} ({report['kind']}, {visible(report['encoding'])})")
+    if document["overlap"] is not None:
+        overlap = document["overlap"]
+        print(
+            _("test reviews that stand in train too: {exact}, with white space folded {folded}").format(
+                exact=formats.count(overlap["exact"]), folded=formats.count(overlap["folded"])
+            )
+        )
+    for line in document["warnings"]:
+        print(f"! {visible(line)}")
+    for problem in document["problems"]:
+        print(f"{_('error')}: {visible(problem['message'])}")
+        print(f"{_('hint')}: {visible(problem['hint'])}")
+    if document["ok"]:
+        print(_("A run can start with this data."))
+    elif not document["problems"]:
+        print(_("A run needs a test file too: data.test_file names one."))
 
 
 COMMANDS = (config, data)

@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 from core.errors import NsmcTuiError
+from core.i18n import environment
 from core.i18n import gettext as _
 
 
@@ -21,7 +22,10 @@ def call(module: str, request: dict[str, Any]) -> dict[str, Any]:
     Raises HeavyWorkError with the error it reported, or with its exit code when it said nothing.
     """
     done = subprocess.run(
-        [sys.executable, "-P", "-m", module, json.dumps(request)], stdout=subprocess.PIPE, check=False
+        [sys.executable, "-P", "-m", module, json.dumps(request)],
+        stdout=subprocess.PIPE,
+        check=False,
+        env=environment(),
     )
     if done.returncode != 0 or not done.stdout.strip():
         raise HeavyWorkError(

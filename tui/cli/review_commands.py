@@ -34,6 +34,7 @@ def run_or_model(context: Context, name: str) -> tuple[Path, bool]:
 @click.command(help=_("Predict and score a split with a run's model or a model directory."))
 @click.argument("target", metavar="RUN|MODEL_DIR")
 @click.option("--data", metavar="D", help=_("Other data than the run's own."))
+@click.option("--set", "sets", multiple=True, metavar="data.KEY=VALUE", help=_("How --data is read: columns, labels."))
 @click.option("--split", default="test", show_default=True, type=click.Choice(("test", "dev", "train")))
 @threshold_option
 @click.option("--batch-size", default=64, show_default=True, type=click.IntRange(min=1))
@@ -43,6 +44,7 @@ def evaluate(
     context: Context,
     target: str,
     data: str | None,
+    sets: tuple[str, ...],
     split: str,
     threshold: str | float,
     batch_size: int,
@@ -50,6 +52,7 @@ def evaluate(
 ) -> int:
     """Evaluate, in a process that may import torch."""
     from core.launch import absolute_source
+    from tui.cli.config_commands import reading
     from tui.cli.heavy import call
     from tui.cli.printing import print_json
 
@@ -58,8 +61,12 @@ def evaluate(
         data = absolute_source(data)
     if not is_run and data is None:
         raise UsageError(_("a model directory needs --data"), _("For example --data sample."))
+    if sets and data is None:
+        raise UsageError(
+            _("--set needs --data: a run's own data is read as its config says"), _("For example --data reviews.csv.")
+        )
     request: dict[str, Any] = {"path": str(path), "data": data, "split": split, "threshold": threshold}
-    request |= {"batch_size": batch_size, "progress": not as_json}
+    request |= {"batch_size": batch_size, "progress": not as_json, "reading": reading(sets)}
     document = call("core.evaluation", request)
     if is_run and data is None:
         from tui.cli.run_commands import review_of

@@ -21,7 +21,7 @@ from textual.widgets import Static
 
 from core import formats
 from core.errors import NsmcTuiError
-from core.i18n import N_, ngettext
+from core.i18n import N_, environment, ngettext
 from core.i18n import gettext as _
 from core.runs import load_run
 from core.text import visible
@@ -330,6 +330,7 @@ class EvaluationScreen(CloserActions, ThresholdActions, RunScreen):
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
+            env=environment(),
         )
         try:
             output, _errors = await process.communicate()
