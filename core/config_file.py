@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from core import config_rules, hf_limits
+from core import config_rules, hf_limits, idle_settings
 from core.config import SECTIONS, RunConfig, TrainConfig
 from core.errors import ConfigError
 from core.hf_args import check_extra
@@ -166,6 +166,7 @@ def resolve(config: RunConfig, file: str = "") -> RunConfig:
         train.model_fields_set.discard("load_best_model_at_end")
     hf_limits.check(config, file)
     config_rules.check(config, file)
+    idle_settings.check(config, file)
     return config
 
 

@@ -1,6 +1,6 @@
 """Settings that are fine one by one and do not go together: refused before anything is started.
 
-Light. Single values are in `core.hf_limits`.
+Light. Single values are in `core.hf_limits`, settings that the others leave without effect in `core.idle_settings`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,6 @@ from core.i18n import gettext as _
 
 # Optimizers of transformers that choose their own parameter groups (`Trainer.get_optimizer_cls_and_kwargs`).
 OWN_GROUPS = ("galore", "apollo", "lomo", "adalomo", "muon", "dion")
-# Those among them that look for the modules named by `optim_target_modules`.
-TARGETED = ("galore", "apollo")
-# Optimizers that read nothing of `optim_args`.
-WITHOUT_ARGUMENTS = ("adamw_torch", "adamw_torch_fused", "adamw_torch_xla", "adamw_torch_npu_fused", "adafactor")
 DEFAULT_STEPS = 500.0
 # The task is ours: two classes, negative and positive, and their logits.
 OWN_SETTINGS = ("num_labels", "id2label", "label2id", "problem_type", "output_attentions", "output_hidden_states")
@@ -34,7 +30,7 @@ def check(config: RunConfig, file: str = "") -> None:
     """Refuse combinations in which a setting would have no effect, or fail late. Raises ConfigError."""
     rules = (
         *(_labels, _architecture, _precision, _intervals, _best, _scheduler, _workers, _batches, _weights, _stopping),
-        *(_layers, _processes, _schedule_settings, _optimizer_settings, _backend),
+        *(_layers, _processes, _schedule_settings, _backend),
     )
     for rule in rules:
         found = rule(config)
@@ -182,26 +178,6 @@ def _schedule_settings(config: RunConfig) -> ConfigError | None:
                 if known
                 else _("It has none: leave lr_scheduler_kwargs out."),
             )
-    return None
-
-
-def _optimizer_settings(config: RunConfig) -> ConfigError | None:
-    extra = config.train.extra
-    optimizer = str(extra.get("optim") or "adamw_torch")
-    if extra.get("optim_args") and optimizer in WITHOUT_ARGUMENTS:
-        return refusal(
-            "optim_args",
-            extra["optim_args"],
-            _("the optimizer {name} reads nothing of it").format(name=optimizer),
-            _("Its settings are train.adam_beta1, adam_beta2, adam_epsilon and weight_decay."),
-        )
-    if extra.get("optim_target_modules") and not optimizer.startswith(TARGETED):
-        return refusal(
-            "optim_target_modules",
-            extra["optim_target_modules"],
-            _("the optimizer {name} treats all modules alike").format(name=optimizer),
-            _("Leave it out, or choose a galore or apollo optimizer."),
-        )
     return None
 
 

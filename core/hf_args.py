@@ -35,6 +35,12 @@ RESERVED = {
     "label_names": N_("the label column is set in [data]"),
     "remove_unused_columns": N_("nsmc-tui hands over just what the model takes"),
     "include_for_metrics": N_("nsmc-tui computes losses a review itself"),
+    "parallelism_config": N_("every process holds the whole model; launch.processes says how many there are"),
+    # Never shown or kept, not even in an error.
+    "hub_token": N_(
+        "a token has no place in a run's files, and nothing is pushed to the Hub; `hf auth login` or HF_TOKEN gives "
+        "it to whatever loads from there"
+    ),
 }
 
 # Fields of transformers 4 that are gone, and what takes their place (transformers 5 migration notes and source).
@@ -57,7 +63,7 @@ GONE = {
     "sharded_ddp": "launch.processes",
     "torchdynamo": "torch_compile_backend",
     "push_to_hub_model_id": "hub_model_id",
-    "push_to_hub_token": "hub_token",
+    "push_to_hub_token": N_("nothing: `hf auth login` or HF_TOKEN gives it"),
     "batch_size": "per_device_train_batch_size",
     "epochs": "num_train_epochs",
     "lr": "learning_rate",

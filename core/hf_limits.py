@@ -65,15 +65,15 @@ _COUNT = N_("Give a whole number above 0, or leave it out.")
 _WHOLE = N_("evaluation, checkpoints and resuming take whole models")
 _SEVERAL = N_("Leave it out: launch.processes trains on several GPUs, each with the whole model.")
 _PUSH = N_("it would push the newest checkpoint, not the model that the run stands for")
-_NO_PUSH = N_("nothing is pushed to the Hub")
-_BY_HAND = N_("Leave it out; when the run is over: `hf upload NAME RUN/model`.")
+NO_PUSH = N_("nothing is pushed to the Hub")
+BY_HAND = N_("Leave it out; when the run is over: `hf upload NAME RUN/model`.")
 
 LIMITS = (
     *(Limit(field, bool, _WHOLE, _SEVERAL) for field in ("fsdp", "fsdp_config", "deepspeed")),
-    Limit("push_to_hub", bool, _PUSH, _BY_HAND),
+    Limit("push_to_hub", bool, _PUSH, BY_HAND),
     *(
-        Limit(field, bool, _NO_PUSH, _BY_HAND)
-        for field in ("hub_model_id", "hub_strategy", "hub_private_repo", "hub_always_push", "hub_revision")
+        Limit(field, bool, NO_PUSH, BY_HAND)
+        for field in ("hub_model_id", "hub_strategy", "hub_always_push", "hub_revision")
     ),
     Limit(
         "save_on_each_node",
@@ -99,9 +99,9 @@ LIMITS = (
     Limit("eval_delay", _below(0), N_("it would be ignored"), N_("Give epochs or steps from 0 on, as eval_strategy.")),
     Limit(
         "eval_accumulation_steps",
-        _below(1),
-        N_("0 fails in the first evaluation, below 0 it means every batch"),
-        _COUNT,
+        lambda value: True,
+        N_("predictions here are two numbers a review, and leave the GPU once, at the end"),
+        N_("Leave it out: no evaluation needs it."),
     ),
     Limit(
         "max_steps",
@@ -188,6 +188,30 @@ LIMITS = (
         N_("Leave it out."),
     ),
     Limit(
+        "dataloader_in_order",
+        lambda value: value is False,
+        N_("batches would come in an order of chance, which no resumed run could follow"),
+        N_("Leave it out."),
+    ),
+    Limit(
+        "logging_nan_inf_filter",
+        lambda value: value is True,
+        N_("a loss that is not a number has to be seen"),
+        N_("Leave it out; with launch.stop_on_nan = false the run goes on after one."),
+    ),
+    Limit(
+        "use_cache",
+        lambda value: value is True,
+        N_("nothing is generated: a cache would take memory and never be read"),
+        N_("Leave it out."),
+    ),
+    Limit(
+        "debug",
+        lambda value: any(word != "underflow_overflow" for word in _words(value)),
+        N_("here only underflow_overflow finds anything"),
+        N_('Give "underflow_overflow", or leave it out.'),
+    ),
+    Limit(
         "length_column_name",
         lambda value: value != "length",
         N_("lengths are those that nsmc-tui counted, in the column length"),
@@ -248,7 +272,6 @@ def check(config: RunConfig, file: str = "") -> None:
         ("log_level_replica", [train.get("log_level_replica")], log_levels()),
         ("torch_compile_mode", [train.get("torch_compile_mode")], COMPILE_MODES),
         ("torch_compile_backend", _lowered(train.get("torch_compile_backend")), compile_backends()),
-        ("debug", _words(train.get("debug")), ("underflow_overflow", "tpu_metrics_debug")),
     ):
         for name in names:
             if name is not None and len(allowed) > 1 and name not in allowed:

@@ -12,7 +12,9 @@ from core.config import RunConfig
 from core.errors import ConfigError
 from core.hf_limits import refusal, wanted_reporters
 from core.i18n import gettext as _
+from core.idle_settings import TRACKIO
 
+# What runs are reported under where the user names nothing else.
 PROJECT = "nsmc-tui"
 
 
@@ -43,7 +45,11 @@ def check(config: RunConfig) -> None:
 
     Reporters without an extra of ours are left to transformers. Raises ConfigError with what to install.
     """
-    for name in wanted_reporters(config):
+    names = wanted_reporters(config)
+    if any(config.train.extra.get(field) for field in TRACKIO):
+        # Among all that are installed, somebody counts on this one.
+        names.append("trackio")
+    for name in names:
         if name in REPORTERS and not is_installed(name):
             raise missing(name)
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,31 +30,13 @@ from core.feeding import Feeder
 from core.i18n import gettext as _
 from core.loss_log import LossLog
 from core.memory import MemoryFigures, OutOfMemory, let_go
+from core.monitor import Monitor
+from core.orders import Aborted
 from core.predicting import predict
 from core.ranks import Ranks
 
 # Of accelerate's kinds of wrapping those that leave forward and backward as they are.
 PLAIN = ("NO", "MULTI_GPU", "MULTI_CPU")
-
-
-class Monitor(Protocol):
-    """What a `ReviewTrainer` tells of itself besides Trainer's own callbacks."""
-
-    @property
-    def stopping(self) -> bool:
-        """Whether the user has stopped the run: then its last checkpoint is all that it has."""
-
-    def after_step(self, trainer: ReviewTrainer, grad_norm: Any, learning_rate: float | None) -> None:
-        """An optimizer step is done, and the flags of `trainer.control` are settled."""
-
-    def scored(self, step: int, logits: np.ndarray) -> None:
-        """The dev split was predicted after `step`: logits (N × 2) in its order, on every rank."""
-
-    def alert(self, level: str, code: str, message: str, hint: str = "") -> None:
-        """Something the user should know."""
-
-    def lost(self, step: int) -> None:
-        """The weights after `step` are no longer numbers, and are not saved. Raises where that ends the run."""
 
 
 class ReviewTrainer(Trainer):
@@ -96,6 +78,7 @@ class ReviewTrainer(Trainer):
         self._counted: int | None = None
         self._step_batches: list[dict[str, torch.Tensor]] = []
         self._step = -1
+        self._saved_step = -1
         self._saved_best: tuple[float | None, int | None] = (None, None)
 
     # -- batches -----------------------------------------------------------------------------------------------
@@ -128,6 +111,7 @@ class ReviewTrainer(Trainer):
             pin_memory=args.dataloader_pin_memory,
             persistent_workers=args.dataloader_persistent_workers,
             prefetch_factor=args.dataloader_prefetch_factor,
+            multiprocessing_context=args.dataloader_multiprocessing_context,
         )
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
@@ -257,9 +241,13 @@ class ReviewTrainer(Trainer):
         if self.monitor is not None:
             self.monitor.after_step(self, grad_norm, kwargs.get("learning_rate"))
         given = (tr_loss, grad_norm, model, trial, *args)
-        stopping = self.monitor is not None and self.monitor.stopping
+        stopping = self._stopping()
         if not (stopping and control.should_save and control.should_evaluate):
             super()._maybe_log_save_evaluate(*given, **kwargs)
+            if not stopping and self._stopping() and self._saved_step != self.state.global_step:
+                # A stop came to its place while this was evaluated, perhaps where no checkpoint was due.
+                control.should_log, control.should_save, control.should_evaluate = False, True, False
+                super()._maybe_log_save_evaluate(*given, **kwargs)
             return
         # The user ends the run here. What was learned is safe on the disk before anything else takes time.
         control.should_evaluate = False
@@ -267,6 +255,9 @@ class ReviewTrainer(Trainer):
         control.should_log, control.should_save, control.should_evaluate = False, False, True
         super()._maybe_log_save_evaluate(*given, **kwargs)
         self._note_best()
+
+    def _stopping(self) -> bool:
+        return self.monitor is not None and self.monitor.stopping
 
     def _note_best(self) -> None:
         """Write into a checkpoint that is there already that it has proved to be the best."""
@@ -352,7 +343,7 @@ class ReviewTrainer(Trainer):
         path = folder / f"checkpoint-{self.state.global_step}"
         # What is not at a logging step yet has to be in the checkpoint, or resuming would forget it.
         self.losses.settle()
-        if not self._weights_are_numbers():
+        if not self.weights_are_numbers():
             # It would push the last good one out, and be what resuming begins from.
             if self.monitor is not None:
                 self.monitor.lost(self.state.global_step)
@@ -365,6 +356,11 @@ class ReviewTrainer(Trainer):
             super()._save_checkpoint(model, trial)
             if self.args.should_save:
                 checkpoints.sync(path)
+        except Aborted:
+            # Nothing can begin from what is cut off.
+            if path.is_dir() and not checkpoints.inspect(path).whole:
+                shutil.rmtree(path)
+            raise
         except Exception as error:
             if not is_disk_full(error, folder):
                 raise
@@ -372,6 +368,7 @@ class ReviewTrainer(Trainer):
                 shutil.rmtree(path)
             self._without_room(error)
             return
+        self._saved_step = self.state.global_step
         self._saved_best = (self.state.best_metric, self.state.best_global_step)
         # Every rank's random state is on the disk before the checkpoint counts, and older ones go.
         self.ranks.wait()
@@ -392,7 +389,7 @@ class ReviewTrainer(Trainer):
             _("the disk is full: {reason}").format(reason=str(error).splitlines()[0]),
             _("Free room or lower train.save_total_limit; the last whole checkpoint is kept."),
         )  # fmt: skip
-        if not self.ranks.alone or self.monitor is None or self.monitor.stopping:
+        if not self.ranks.alone or self.monitor is None or self._stopping():
             raise reason from error
         self._forget_save()
         self.monitor.alert("error", "disk_full", reason.message, reason.hint)
@@ -404,7 +401,7 @@ class ReviewTrainer(Trainer):
             self.state.best_metric, self.state.best_global_step = self._saved_best
         self.control.should_save = False
 
-    def _weights_are_numbers(self) -> bool:
+    def weights_are_numbers(self) -> bool:
         """Whether all that has learned is finite. One sum a weight: any NaN or infinity shows in it."""
         sums = [parameter.detach().sum(dtype=torch.float32) for parameter in self._learning(self.model)]
         return not sums or bool(torch.stack(sums).isfinite().all())

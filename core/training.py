@@ -28,10 +28,13 @@ from core.first_token import keep_first
 from core.freezing import freeze
 from core.i18n import gettext as _
 from core.i18n import ngettext
+from core.idle_settings import reports_to
 from core.loss import ClassificationLoss, class_weights
+from core.monitor import Monitor
 from core.optimizer import parameter_groups
 from core.ranks import Ranks
-from core.trainer import Monitor, ReviewTrainer
+from core.reporting import PROJECT
+from core.trainer import ReviewTrainer
 
 AMPERE = (8, 0)
 
@@ -46,9 +49,11 @@ def build_arguments(config: RunConfig, run_dir: Path) -> TrainingArguments:
     # Checkpoints are rotated by `core.checkpoints`, after they are on the disk for good.
     values["save_total_limit"] = None
     values.setdefault("report_to", "none")
-    values.setdefault("run_name", config.launch.name)
+    # Trackio takes a run of the same name for one that goes on, and names need not differ.
+    values.setdefault("run_name", run_dir.name if reports_to(config, "trackio") else config.launch.name)
+    values.setdefault("project", PROJECT)
     # A loss that is not a number must be seen, and the filter costs two waits for the GPU a step.
-    values.setdefault("logging_nan_inf_filter", False)
+    values["logging_nan_inf_filter"] = False
     # Encoders use all that they train; looking for what they do not costs a walk through the graph every step.
     values.setdefault("ddp_find_unused_parameters", False)
     _choose_device(config, values)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from core import config_file, hf_choices, hf_limits
+from core import config_file, hf_choices, hf_limits, idle_settings
 from core.errors import ConfigError
+from core.hf_args import RESERVED, hf_fields
+from tests.conftest import run_cli
 
 BAD: list[tuple[str, Any]] = [
     ("logging_steps", 0),
@@ -22,7 +25,7 @@ BAD: list[tuple[str, Any]] = [
     ("eval_steps", 10.5),
     ("eval_delay", -1),
     ("eval_accumulation_steps", 0),
-    ("eval_accumulation_steps", -1),
+    ("eval_accumulation_steps", 16),
     ("max_steps", 0),
     ("max_steps", -2),
     ("warmup_steps", 1.5),
@@ -102,6 +105,29 @@ BAD: list[tuple[str, Any]] = [
     ("lr_scheduler_kwargs", {"num_cycles": 2}),
     ("optim_args", "rank=8"),
     ("optim_target_modules", "all-linear"),
+    ("dataloader_in_order", False),
+    ("logging_nan_inf_filter", True),
+    ("use_cache", True),
+    ("debug", "tpu_metrics_debug"),
+    ("debug", ["underflow_overflow", "tpu_metrics_debug"]),
+    ("project", "mine"),
+    ("trackio_space_id", "me/space"),
+    ("trackio_bucket_id", "me/bucket"),
+    ("trackio_static_space_id", "me/static"),
+    ("run_name", "mine"),
+    ("eval_steps", 100),
+    ("save_steps", 100),
+    ("ddp_find_unused_parameters", True),
+    ("ddp_bucket_cap_mb", 50),
+    ("ddp_broadcast_buffers", True),
+    ("ddp_static_graph", True),
+    ("ddp_backend", "gloo"),
+    ("ddp_timeout", 60),
+    ("log_level_replica", "info"),
+    ("log_on_each_node", False),
+    ("activation_checkpointing_kwargs", {"use_reentrant": False}),
+    ("gradient_checkpointing_kwargs", {"use_reentrant": False}),
+    ("liger_kernel_config", {"rope": True}),
 ]
 GOOD: list[tuple[str, Any]] = [
     ("fsdp", ""),
@@ -123,9 +149,13 @@ GOOD: list[tuple[str, Any]] = [
     ("logging_steps", 0.1),
     ("logging_steps", 50.0),
     ("save_steps", 500),
-    ("eval_steps", 0.25),
+    ("dataloader_in_order", True),
+    ("logging_nan_inf_filter", False),
+    ("use_cache", False),
+    ("log_on_each_node", True),
+    ("project", "huggingface"),
+    ("ddp_timeout", 1800),
     ("eval_delay", 0),
-    ("eval_accumulation_steps", 1),
     ("max_steps", -1),
     ("max_steps", 1),
     ("warmup_steps", 0),
@@ -180,7 +210,33 @@ def test_values_with_an_effect_are_taken(field: str, value: Any) -> None:
 def test_every_limit_has_a_bad_and_a_good_value_above() -> None:
     fields = {limit.field for limit in hf_limits.LIMITS}
     assert fields <= {field for field, _value in BAD}
-    assert fields - {"dataloader_prefetch_factor", "hub_strategy"} <= {field for field, _value in GOOD}
+    # These are good for nothing, or only together with another setting.
+    without = {"dataloader_prefetch_factor", "hub_strategy", "eval_accumulation_steps", "eval_steps"}
+    assert fields - without <= {field for field, _value in GOOD}
+
+
+def test_of_every_field_is_known_what_becomes_of_it() -> None:
+    """A field that comes with a new transformers has to be looked at before it is let through."""
+    limited = {limit.field for limit in hf_limits.LIMITS}
+    idle = {field for rule in idle_settings.IDLE for field in rule.fields}
+    known = HONOURED | limited | idle | set(RESERVED)
+    assert set(hf_fields()) == known
+    assert not HONOURED & (limited | idle | set(RESERVED))
+    assert idle <= {field for field, _value in BAD} | {key.removeprefix("train.") for _values, key in TOGETHER}
+
+
+def test_a_token_is_refused_and_never_shown(tmp_path: Path) -> None:
+    for value in ("hf_secret", ["hf_secret"], {"a": "hf_secret"}):
+        with pytest.raises(ConfigError) as caught:
+            config_file.validate({"train": {"hub_token": value}})
+        assert caught.value.key == "train.hub_token"
+        assert "hf_secret" not in caught.value.message + caught.value.hint
+        assert "HF_TOKEN" in caught.value.hint
+    done = run_cli("train", "--data", "sample", "--preset", "tiny", "--set", "train.hub_token=hf_secret", runs=tmp_path)
+    assert done.returncode == 2
+    assert "train.hub_token" in done.stderr
+    assert "hf_secret" not in done.stdout + done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_reporters_are_those_of_the_installed_transformers() -> None:
@@ -236,6 +292,28 @@ TOGETHER: list[tuple[dict[str, dict[str, Any]], str]] = [
     ({"train": {"ddp_backend": "nccl"}, "launch": {"device": "cpu"}}, "train.ddp_backend"),
     ({"train": {"lr_scheduler_type": "cosine", "lr_scheduler_kwargs": {"power": 2}}}, "train.lr_scheduler_kwargs"),
     ({"train": {"optim": "adafactor", "optim_args": "scale=1"}}, "train.optim_args"),
+    ({"train": {"optim": "sgd", "optim_args": "momentun=0.9"}}, "train.optim_args"),
+    ({"train": {"optim": "sgd", "optim_args": "momentum"}}, "train.optim_args"),
+    ({"train": {"optim": "sgd", "adam_beta1": 0.8}}, "train.adam_beta1"),
+    ({"train": {"optim": "adafactor", "adam_beta2": 0.9}}, "train.adam_beta2"),
+    ({"train": {"optim": "rmsprop", "adam_epsilon": 1e-6}}, "train.adam_epsilon"),
+    ({"train": {"optim": "lion_32bit", "adam_epsilon": 1e-6}}, "train.adam_epsilon"),
+    ({"train": {"eval_strategy": "epoch", "eval_steps": 50}}, "train.eval_steps"),
+    ({"train": {"save_strategy": "best", "save_steps": 50}}, "train.save_steps"),
+    ({"train": {"logging_strategy": "epoch", "logging_steps": 50}}, "train.logging_steps"),
+    ({"train": {"report_to": "tensorboard", "project": "mine"}}, "train.project"),
+    ({"train": {"report_to": "trackio", "trackio_static_space_id": "me/s"}}, "train.trackio_static_space_id"),
+    ({"train": {"report_to": "trackio", "trackio_bucket_id": "me/b"}}, "train.trackio_bucket_id"),
+    ({"train": {"report_to": "trackio", "hub_private_repo": True}}, "train.hub_private_repo"),
+    (
+        {"train": {"report_to": "trackio", "trackio_space_id": "me/s"}, "launch": {"offline": True}},
+        "train.trackio_space_id",
+    ),
+    ({"train": {"ddp_timeout": 60}, "launch": {"processes": 2, "device": "cpu"}}, "train.ddp_timeout"),
+    ({"train": {"torch_empty_cache_steps": 10}, "launch": {"device": "cpu"}}, "train.torch_empty_cache_steps"),
+    ({"train": {"use_liger_kernel": True}, "launch": {"device": "cpu"}}, "train.use_liger_kernel"),
+    ({"train": {"use_liger_kernel": True}, "model": {"preset": "tiny"}}, "train.use_liger_kernel"),
+    ({"train": {"data_seed": 3, "train_sampling_strategy": "sequential"}}, "train.data_seed"),
     ({"train": {"use_cpu": True}, "launch": {"device": "cuda"}}, "train.use_cpu"),
     ({"train": {**STEPS, "eval_steps": 200, "save_steps": 300}}, "train.save_steps"),
     ({"train": {**STEPS, "eval_steps": 300}}, "train.save_steps"),
@@ -284,7 +362,44 @@ FITTING: list[dict[str, dict[str, Any]]] = [
     {"launch": {"nodes": 2, "rdzv_endpoint": "gpu1:29500"}},
     {"launch": {"processes": 2, "device": "0,1"}},
     {"launch": {"processes": 2, "device": "cpu"}},
+    {"train": {"optim": "sgd", "optim_args": "momentum=0.9, nesterov=true"}},
+    {"train": {"optim": "schedule_free_adamw", "adam_beta1": 0.95, "optim_args": "r=0.5"}},
+    {"train": {"eval_strategy": "no", "eval_steps": 50, "save_strategy": "no", "save_steps": 50}},
+    {"train": {"logging_strategy": "no", "logging_steps": 50}},
+    {
+        "train": {
+            "report_to": ["trackio", "tensorboard"],
+            "project": "mine",
+            "trackio_space_id": "me/space",
+            "trackio_bucket_id": "me/bucket",
+            "trackio_static_space_id": "me/static",
+            "hub_private_repo": True,
+            "run_name": "mine",
+        }
+    },
+    {"train": {"report_to": "all", "project": "mine"}},
+    {"train": {"ddp_timeout": 60, "log_level_replica": "info"}, "launch": {"processes": 2}},
+    {
+        "train": {"ddp_bucket_cap_mb": 50, "log_on_each_node": False},
+        "launch": {"nodes": 2, "rdzv_endpoint": "gpu1:29500"},
+    },
+    {"train": {"activation_checkpointing": True, "activation_checkpointing_kwargs": {"use_reentrant": False}}},
+    {"train": {"use_liger_kernel": True, "liger_kernel_config": {"rope": False}}},
 ]
+# Fields of `TrainingArguments` that reach training, evaluation, checkpoints or reporters as they are, or by a way of
+# our own; neither reserved nor refused, whatever their value.
+HONOURED = {
+    *("per_device_train_batch_size", "num_train_epochs", "learning_rate", "lr_scheduler_type", "lr_scheduler_kwargs"),
+    *("optim", "weight_decay", "gradient_accumulation_steps", "max_grad_norm", "label_smoothing_factor"),
+    *("bf16", "fp16", "bf16_full_eval", "fp16_full_eval", "tf32", "activation_checkpointing"),
+    *("gradient_checkpointing", "torch_compile", "torch_compile_backend", "torch_compile_mode"),
+    *("logging_strategy", "logging_first_step", "log_level", "report_to", "eval_strategy"),
+    *("per_device_eval_batch_size", "eval_on_start", "save_only_model", "save_strategy", "save_total_limit"),
+    *("load_best_model_at_end", "metric_for_best_model", "greater_is_better", "full_determinism", "use_cpu"),
+    *("dataloader_drop_last", "dataloader_pin_memory", "train_sampling_strategy"),
+    # Refused without loading processes (`core.config_rules`).
+    *("dataloader_persistent_workers", "dataloader_multiprocessing_context"),
+}
 
 
 @pytest.mark.parametrize(("values", "key"), TOGETHER)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 import tomllib
@@ -115,6 +117,45 @@ def test_tensorboard_reads_what_a_run_wrote(home: Path, tmp_path: Path) -> None:
     assert read.Scalars("eval/accuracy")[0].value == pytest.approx(scored, abs=1e-6)
 
 
+def test_trackio_gets_its_project_its_space_and_a_name_of_its_own(tmp_path: Path) -> None:
+    """It takes a run of the same name for one that goes on; names of runs need not differ."""
+    from core.training import build_arguments
+
+    run_dir = tmp_path / "20260101-000000-a"
+    arguments = build_arguments(config_of("trackio", name="a", device="cpu"), run_dir)
+    assert (arguments.project, arguments.run_name) == (reporting.PROJECT, run_dir.name)
+    values = {"project": "mine", "trackio_space_id": "me/space", "hub_private_repo": True, "run_name": "first"}
+    config = config_file.validate(
+        {"model": {"preset": "tiny"}, "train": {"report_to": "trackio", **values}, "launch": {"device": "cpu"}}
+    )
+    arguments = build_arguments(config, run_dir)
+    assert {name: getattr(arguments, name) for name in values} == values
+
+
+def test_trackio_holds_what_a_run_told_it(home: Path, tmp_path: Path) -> None:
+    pytest.importorskip("trackio")
+    values = {
+        **SMALL_RUN,
+        "data": {"source": "sample", "train_limit": 320, "test_limit": 64, "dev_size": 0.1, "max_length": 32},
+        "train": {
+            **SMALL_RUN["train"], "num_train_epochs": 1, "logging_steps": 2, "report_to": "trackio", "project": "mine"
+        },
+    }  # fmt: skip
+    config = config_file.validate(values)
+    run_dir = create_run(config, tmp_path)
+    environment = {**os.environ, **reporting.environment_for(config, run_dir)}
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "core.worker", str(run_dir)],
+        capture_output=True, text=True, check=False, env=environment,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    (kept,) = (run_dir / "trackio").glob("mine*.db")
+    with contextlib.closing(sqlite3.connect(kept)) as connection:
+        rows = connection.execute("SELECT run_name, metrics FROM metrics").fetchall()
+    assert {name for name, _metrics in rows} == {run_dir.name}
+    assert any("train/loss" in metrics for _name, metrics in rows)
+
+
 def test_refusals_name_the_reporter() -> None:
     with pytest.raises(ConfigError, match="tensorbord"):
         config_of("tensorbord")
@@ -134,7 +175,7 @@ def test_what_a_setting_needs_is_looked_for_before_a_run_starts(
 ) -> None:
     """As on a machine that has none of these packages."""
     monkeypatch.setattr(needed_packages.importlib.util, "find_spec", lambda name: None)
-    config = config_file.validate({"model": {"preset": "tiny"}, "train": values})
+    config = config_file.validate({"model": {"name": "some/model"}, "train": values})
     if not key:
         needed_packages.check(config)
         return

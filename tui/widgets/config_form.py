@@ -22,9 +22,6 @@ from tui.form_model import FormModel, Row
 from tui.keymap import key, localise
 from tui.widgets.top_bar import fit
 
-SECRET = "•••"
-SECRETS = ("train.hub_token",)
-
 
 def fit_end(text: str, width: int) -> str:
     """`text` cut to `width` cells; of a path, which says most at its end, the beginning goes."""
@@ -37,8 +34,7 @@ def fit_end(text: str, width: int) -> str:
 
 def shown_value(model: FormModel, setting: str) -> str:
     """A setting's value as a screen may show it."""
-    text = visible(model.text(setting))
-    return SECRET if text and setting in SECRETS else text
+    return visible(model.text(setting))
 
 
 class ConfigForm(ScrollView, can_focus=True):
