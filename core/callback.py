@@ -183,6 +183,9 @@ class MonitorCallback(TrainerCallback, ExportableState):
         (due,) = orders.share(float(now - self._last >= self._interval))
         if orders.paused:
             self._wait(state)
+            # A place to stop may have been named meanwhile.
+            orders.reached(state.global_step, state.epoch or 0.0)
+            orders.share()
         if orders.save:
             orders.save, control.should_save = False, True
         if orders.evaluate:
@@ -379,6 +382,12 @@ class MonitorCallback(TrainerCallback, ExportableState):
             loss = float(metrics.get("eval_loss", 0.0))
             if not math.isfinite(loss):
                 self._not_a_number(nan_dev_loss(state.global_step, loss))
+        stopping = self._orders.stop
+        # A place to stop may have been named while the evaluation was under way.
+        self._orders.reached(state.global_step, state.epoch or 0.0)
+        self._orders.share()
+        if self._orders.stop and not stopping:
+            control.should_training_stop = True
         self._not_training()
         self._recorder.phase("training", state.global_step, state.max_steps)
 

@@ -53,6 +53,11 @@ class Orders:
         self._reader = OrderReader(run_dir) if ranks.head else None
         self._recorder = recorder
 
+    @property
+    def ending(self) -> bool:
+        """Whether the run has been asked to end, soon or now."""
+        return self.stop or self._aborted
+
     def listen(self) -> None:
         """Take SIGTERM and SIGINT as orders from now on. Only in the main thread.
 

@@ -11,6 +11,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core import checkpoints
+from core.failures import nan_weights
+from core.i18n import gettext as _
 from core.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -40,6 +43,28 @@ def totals(trainer: ReviewTrainer, monitor: MonitorCallback, metrics: dict[str, 
     return summary
 
 
+def settle_weights(run_dir: Path, recorder: Recorder, trainer: ReviewTrainer) -> None:
+    """Take the newest checkpoint's weights where those that training ended with are no numbers.
+
+    Raises NanLossError when there is none: then the run has no model.
+    """
+    if trainer.weights_are_numbers():
+        return
+    whole = [checkpoint for checkpoint in checkpoints.list_checkpoints(run_dir) if not checkpoint.broken]
+    if not whole:
+        raise nan_weights(trainer.state.global_step)
+    newest = whole[-1]
+    trainer._load_from_checkpoint(str(newest.path))
+    recorder.alert(
+        "warning",
+        "nan_weights",
+        _("the last weights are no numbers: the model and its scores are those of {checkpoint}").format(
+            checkpoint=newest.path.name
+        ),
+        _("`nsmc-tui resume` goes on from there."),
+    )
+
+
 def save_model(run_dir: Path, trainer: ReviewTrainer, max_length: int) -> None:
     """Write `model/` beside its place and move it there, so that nobody loads a half of it."""
     final = run_dir / "model"
@@ -47,14 +72,19 @@ def save_model(run_dir: Path, trainer: ReviewTrainer, max_length: int) -> None:
     if temporary.exists():
         shutil.rmtree(temporary)
     model = trainer.accelerator.unwrap_model(trainer.model)
-    model.save_pretrained(temporary)
     # Whoever loads the model cuts reviews where training cut them, with `truncation=True`.
     tokenizer: Any = trainer.processing_class
     tokenizer.model_max_length = max_length
-    tokenizer.save_pretrained(temporary)
-    if final.exists():
-        shutil.rmtree(final)
-    os.replace(temporary, final)
+    try:
+        model.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+        if final.exists():
+            shutil.rmtree(final)
+        os.replace(temporary, final)
+    finally:
+        # There is one only after a failure: half a model on a full disk keeps others from writing.
+        if temporary.exists():
+            shutil.rmtree(temporary)
 
 
 def score(

@@ -55,7 +55,8 @@ class Prepared:
 class Preparation:
     """Makes a `Prepared`, telling `progress(phase, done, total)` and `alert(level, code, message, hint)` on the way.
 
-    Either may raise to end it. Raises DataError, ModelError, ConfigError or OfflineError for what cannot be used.
+    Either may raise to end it; so may `meet`, which waits for all ranks and is called once on each. Raises DataError,
+    ModelError, ConfigError or OfflineError for what cannot be used.
     """
 
     def __init__(
@@ -65,16 +66,24 @@ class Preparation:
         progress: Callable[[str, int, int], None] = _silent,
         alert: Callable[..., None] = _silent,
         ranks: Ranks = SOLO,
+        meet: Callable[[], None] | None = None,
     ) -> None:
         self.config = config
         self.run_dir = run_dir
         self.progress = progress
         self.alert = alert
-        self.ranks = ranks
-        self._wait_for_tokenizer: Callable[[Callable[[], None]], None] = _silent
+        self.meet = meet or ranks.wait
+        self._ahead: preset_tokenizer.Ahead | None = None
 
     def run(self, splits_wanted: tuple[str, ...] = SPLITS) -> Prepared:
         """Everything but the Trainer; only `splits_wanted` are tokenised."""
+        try:
+            return self._run(splits_wanted)
+        finally:
+            if self._ahead is not None:
+                self._ahead.end()
+
+    def _run(self, splits_wanted: tuple[str, ...]) -> Prepared:
         self.progress("loading", 0, 0)
         # One process of each machine fills its caches, the others find them filled.
         first = int(os.environ.get("LOCAL_RANK", "0")) == 0
@@ -84,7 +93,7 @@ class Preparation:
             if first and self.config.model.preset is not None:
                 # Beside the imports, which keep one core busy.
                 splits = self._load()
-                self._wait_for_tokenizer = preset_tokenizer.begin(splits.train, splits.fingerprint)
+                self._ahead = preset_tokenizer.begin(splits.train, splits.fingerprint)
             import transformers
 
             from core.training import build_arguments
@@ -96,10 +105,10 @@ class Preparation:
         # Nobody should wait for the long work to learn of a wrong argument.
         arguments = build_arguments(self.config, self.run_dir)
         if not first:
-            self.ranks.wait()
+            self.meet()
         prepared = self._make(arguments, splits or self._load(), splits_wanted)
         if first:
-            self.ranks.wait()
+            self.meet()
         gc.collect()
         return prepared
 
@@ -122,8 +131,9 @@ class Preparation:
             )
         if config.model.preset is not None:
             self.progress("tokenizing", 0, 0)
-            # A stop is taken while the tokenizer is trained.
-            self._wait_for_tokenizer(lambda: self.progress("tokenizing", 0, 0))
+            if self._ahead is not None:
+                # A stop is taken while the tokenizer is trained.
+                self._ahead.wait(lambda: self.progress("tokenizing", 0, 0))
             tokenizer = preset_tokenizer.preset_tokenizer(splits.train, splits.fingerprint)
             architecture = models.preset_config(config.model.preset, tokenizer, config.model.config)
         else:

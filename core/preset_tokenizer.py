@@ -6,6 +6,8 @@ Heavy: tokenizers and transformers are imported inside.
 from __future__ import annotations
 
 import hashlib
+import json
+import subprocess
 import sys
 import threading
 import unicodedata
@@ -56,10 +58,10 @@ def count_characters(texts: Iterable[str]) -> tuple[Counter[str], Counter[str]]:
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int = VOCAB_SIZE) -> PreTrainedTokenizerBase:
     """A WordPiece tokenizer of `vocab_size` pieces trained on `texts`, ready to be saved beside a model."""
-    return _wrapped(_train(texts, vocab_size))
+    return _wrapped(train_backend(texts, vocab_size))
 
 
-def _train(texts: Iterable[str], vocab_size: int = VOCAB_SIZE) -> Tokenizer:
+def train_backend(texts: Iterable[str], vocab_size: int = VOCAB_SIZE) -> Tokenizer:
     """The tokenizer itself, which needs no transformers.
 
     The same texts give the same tokenizer: the trainer of `tokenizers` numbers continuing characters in the
@@ -132,38 +134,52 @@ def preset_tokenizer(train: Dataset, fingerprint: str) -> PreTrainedTokenizerBas
             return _wrapped(Tokenizer.from_file(str(path)))
         except Exception as error:  # noqa: BLE001 - tokenizers raises bare Exception for a damaged file
             print(f"{path}: {error}", file=sys.stderr)
-    tokenizer = _train(train["document"])
-    _keep(tokenizer, path)
+    tokenizer = train_backend(train["document"])
+    _keep(tokenizer.to_str(), path)
     return _wrapped(tokenizer)
 
 
-def begin(train: Dataset, fingerprint: str) -> Callable[[Callable[[], None]], None]:
-    """Begin to train in a thread what `preset_tokenizer` will be asked for, unless it is in the cache already.
+class Ahead:
+    """`preset_tokenizer`'s work done ahead of time, in a process of its own that can be ended at any moment.
 
-    Returns what to call before asking for it, with what to do now and then while waiting, which may raise. Most of
-    the training lets other threads run, so that it costs little beside the imports of torch and transformers. When
-    it fails, or the cache cannot be written, `preset_tokenizer` trains it itself.
+    It costs the imports of torch and transformers little, and writes nothing itself: a tokenizer that was not
+    finished leaves nothing behind. When it fails, `preset_tokenizer` trains it itself.
     """
-    # Imported here, so that two threads do not import the same at a time.
-    import regex  # noqa: F401
-    import tokenizers  # noqa: F401
 
-    path = _cached(fingerprint)
-    if path.is_file():
-        return lambda meanwhile: None
-    texts = train["document"]
-    # No daemon: at the end of the process such a thread is torn down in the middle of foreign code.
-    thread = threading.Thread(target=lambda: _keep(_train(texts), path), name="tokenizer")
-    thread.start()
+    def __init__(self, texts: Iterable[str], path: Path) -> None:
+        # -P: a directory named `core` where the user happens to stand is not ours.
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "core.tokenizer_process"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        self._thread = threading.Thread(target=self._exchange, args=(texts, path), name="tokenizer")
+        self._thread.start()
 
-    def wait(meanwhile: Callable[[], None]) -> None:
+    def _exchange(self, texts: Iterable[str], path: Path) -> None:
+        made, _none = self._process.communicate(json.dumps(list(texts)).encode())
+        if self._process.returncode == 0:
+            _keep(made, path)
+
+    def wait(self, meanwhile: Callable[[], None]) -> None:
+        """Until it is trained; `meanwhile`, called now and then, may raise to leave."""
         while True:
-            thread.join(WAITING)
+            self._thread.join(WAITING)
             meanwhile()
-            if not thread.is_alive():
+            if not self._thread.is_alive():
                 return
 
-    return wait
+    def end(self) -> None:
+        """End it, trained or not."""
+        self._process.kill()
+        self._thread.join()
+
+
+def begin(train: Dataset, fingerprint: str) -> Ahead | None:
+    """Begin to train what `preset_tokenizer` will be asked for; None where it is in the cache already.
+
+    Whoever begins it ends it, however he goes on.
+    """
+    path = _cached(fingerprint)
+    return None if path.is_file() else Ahead(train["document"], path)
 
 
 def _cached(fingerprint: str) -> Path:
@@ -171,9 +187,9 @@ def _cached(fingerprint: str) -> Path:
     return cache_dir() / "tokenizers" / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
 
 
-def _keep(tokenizer: Tokenizer, path: Path) -> None:
+def _keep(tokenizer: str | bytes, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, tokenizer.to_str())
+        write_atomically(path, tokenizer)
     except OSError as error:
         print(f"{path}: {error}", file=sys.stderr)

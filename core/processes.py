@@ -1,8 +1,11 @@
-"""CPU and memory of processes, and which of them belong to one run."""
+"""CPU and memory of processes, which of them belong to one run, and how one dies with its parent."""
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +13,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import psutil
+
+
+PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,16 @@ class FamilySample:
     count: int
     cpu: float
     rss: int
+
+
+def die_with_parent(number: int = signal.SIGKILL) -> None:
+    """Have Linux send this process `number` when its parent dies, however it dies. Elsewhere nothing is done.
+
+    For ranks, say: a torchrun that was killed for its memory must not leave them training on.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(number), 0, 0, 0)
 
 
 def process_rss(pid: int | None = None) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import sys
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,12 @@ class Ranks:
     def head(self) -> bool:
         """Whether this is the rank that writes the run directory."""
         return self.rank == 0
+
+    @property
+    def together(self) -> bool:
+        """Whether the processes can agree on anything yet: they find each other when torch's process group is made."""
+        torch = sys.modules.get("torch")
+        return self.alone or (torch is not None and bool(torch.distributed.is_initialized()))
 
     def _our_group(self) -> Any:
         import torch.distributed as dist

@@ -15,10 +15,13 @@ from typing import Any
 from core.events import Event, EventWriter, jsonable
 from core.i18n import ngettext
 from core.paths import write_atomically
-from core.runs import process_start, read_status, write_status
+from core.reserve import with_room
+from core.runs import FINAL_STATES, process_start, read_status, write_status
 
 STATUS_INTERVAL = 1.0
 PHASE_INTERVAL = 0.2
+# The events that say what became of a run.
+OUTCOMES = ("run_finished", "run_failed")
 # Set by the supervisor of several ranks: its process id.
 SUPERVISOR = "NSMC_TUI_SUPERVISOR"
 
@@ -76,12 +79,22 @@ class Recorder:
     def _write(self, *, durable: bool = True) -> None:
         self._status["updated"] = round(time.time(), 3)
         self._written = time.monotonic()
-        with self._room():
+
+        def write() -> None:
             write_status(self.run_dir, self._status, durable=durable)
+
+        with self._room():
+            if self.state in FINAL_STATES:
+                with_room(self.run_dir, write)
+            else:
+                write()
 
     @contextmanager
     def _room(self) -> Iterator[None]:
-        """Let a full disk pass: what a run learns is worth more than what it tells. How often is told later."""
+        """Let a full disk pass: what a run learns is worth more than what it tells. How often is told later.
+
+        Only for what became of it room is kept (`core.reserve`).
+        """
         try:
             yield
         except OSError as error:
@@ -92,17 +105,23 @@ class Recorder:
     def emit(self, kind: str, /, **fields: Any) -> None:
         """Append an event; on a full disk it is lost, and told of when there is room again."""
         with self._room():
-            if self.lost:
-                message = ngettext(
-                    "the disk was full: {count} entry of the run's log is lost",
-                    "the disk was full: {count} entries of the run's log are lost",
-                    self.lost,
-                ).format(count=self.lost)
-                self._events.emit("alert", level="warning", code="disk_full", message=message, hint="")
-                self.lost = 0
-            self._events.emit(kind, **fields)
+            if kind in OUTCOMES:
+                with_room(self.run_dir, lambda: self._append(kind, fields))
+            else:
+                self._append(kind, fields)
         if self.listener is not None:
             self.listener({"ts": time.time(), "type": kind, **fields})
+
+    def _append(self, kind: str, fields: dict[str, Any]) -> None:
+        if self.lost:
+            message = ngettext(
+                "the disk was full: {count} entry of the run's log is lost",
+                "the disk was full: {count} entries of the run's log are lost",
+                self.lost,
+            ).format(count=self.lost)
+            self._events.emit("alert", level="warning", code="disk_full", message=message, hint="")
+            self.lost = 0
+        self._events.emit(kind, **fields)
 
     def phase(self, name: str, done: int = 0, total: int = 0, **fields: Any) -> None:
         """Say what is being done and how far; at most five times a second within one phase."""
@@ -135,7 +154,8 @@ class Recorder:
 
     def close(self) -> None:
         """Force everything to the disk and close the log."""
-        self._events.sync()
+        with self._room():
+            self._events.sync()
         self._events.close()
 
 

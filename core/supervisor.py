@@ -17,6 +17,7 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -37,6 +38,7 @@ from core.rank_failures import (
     write_death,
 )
 from core.recorder import Recorder
+from core.reserve import with_room
 from core.runs import FINAL_STATES, process_start, read_status, write_status
 from core.tail import JsonlTail
 from core.watch import Watch
@@ -107,7 +109,8 @@ class Supervisor:
         except Exception as error:
             if not self.head:
                 raise explain(error) from error
-            traceback.print_exception(error, file=sys.stderr)
+            with suppress(OSError):
+                with_room(self.run_dir, partial(traceback.print_exception, error, file=sys.stderr))
             failure = explain(error)
             self._write_failed(failure.code, failure.message, failure.hint)
             return 1
@@ -217,7 +220,7 @@ class Supervisor:
         deaths = reported_deaths(log)
         if not self._final():
             for death in deaths:
-                write_death(self.run_dir, death)
+                with_room(self.run_dir, partial(write_death, self.run_dir, death))
             # The cause may be on another machine, whose word is on its way; so may the end be, on a joined one.
             self._wait_for(self._final_or_cause, CAUSE_WAIT)
             if not self.head:

@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING
 from core.config import RunConfig
 from core.errors import ConfigError, RunError
 from core.i18n import gettext as _
+from core.processes import PR_SET_PDEATHSIG
 from core.recorder import SUPERVISOR
 
 if TYPE_CHECKING:
@@ -24,22 +25,11 @@ if TYPE_CHECKING:
 # torchrun nor the ranks may take them.
 END_SIGNAL = signal.SIGHUP
 END_TIMEOUT = 15.0
-_PR_SET_PDEATHSIG = 1
 
 
 def is_rank() -> bool:
     """Whether torchrun started this process."""
     return "TORCHELASTIC_RUN_ID" in os.environ
-
-
-def die_with_parent(number: int = signal.SIGKILL) -> None:
-    """Have Linux send this process `number` when its parent dies, however it dies. Elsewhere nothing is done.
-
-    For ranks: a torchrun that was killed for its memory must not leave them training on.
-    """
-    if sys.platform == "linux":
-        with suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
 
 
 def command(run_dir: Path, config: RunConfig, extra: list[str], log_dir: str) -> list[str]:
@@ -118,7 +108,7 @@ def _child_preparation(parent: int) -> Callable[[], None]:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         if library is not None:
-            library.prctl(_PR_SET_PDEATHSIG, int(END_SIGNAL), 0, 0, 0)
+            library.prctl(PR_SET_PDEATHSIG, int(END_SIGNAL), 0, 0, 0)
             if os.getppid() != parent:
                 os._exit(1)
 

@@ -10,11 +10,12 @@ import argparse
 import json
 import sys
 import traceback
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core import checkpoints, config_file, environment, outcome, torchrun
+from core import checkpoints, config_file, environment, outcome, reserve, torchrun
 from core.config import RunConfig
 from core.dynamics import Keeper
 from core.errors import NsmcTuiError, ResumeError
@@ -25,9 +26,11 @@ from core.memory import MemoryFigures
 from core.orders import Aborted, Orders
 from core.paths import write_atomically
 from core.preparation import Preparation
+from core.processes import die_with_parent
 from core.rank_failures import write_failure
 from core.ranks import Ranks
 from core.recorder import Recorder, SilentRecorder
+from core.reserve import with_room
 from core.resume import deciding
 from core.resumed import Resumed
 from core.runs import CONFIG_FILE, read_results
@@ -57,6 +60,8 @@ class Worker:
         self.resume = resume
         self.ranks = ranks or Ranks.from_environment()
         self.recorder = Recorder(run_dir) if self.ranks.head else SilentRecorder(run_dir)
+        if self.ranks.head:
+            reserve.keep(run_dir)
         self.recorder.set_state("starting")
         self.config = RunConfig()
         self.environment: dict[str, Any] = {}
@@ -149,12 +154,14 @@ class Worker:
             )
 
     def _fail(self, error: BaseException) -> None:
-        traceback.print_exception(error, file=sys.stderr)
-        sys.stderr.flush()
+        # The log may be on a full disk, too.
+        with suppress(OSError):
+            with_room(self.run_dir, partial(traceback.print_exception, error, file=sys.stderr))
         failure = explain(error, self.config.train.per_device_train_batch_size)
         if not self.ranks.alone:
             # Which rank failed first is only known to the supervisor: it tells.
-            write_failure(self.run_dir, self.ranks.rank, failure.code, failure.message, failure.hint)
+            word = self.ranks.rank, failure.code, failure.message, failure.hint
+            with_room(self.run_dir, partial(write_failure, self.run_dir, *word))
             return
         try:
             self.recorder.set_state("failed", phase="", eta=None, error=failure.message, hint=failure.hint)
@@ -173,8 +180,15 @@ class Worker:
         """Report preparation and take orders: before the first step a stop just ends the run."""
         self.recorder.phase(phase, done, total)
         self.orders.take(0, training=False)
-        if self.orders.stop and self.ranks.alone:
+        if self.orders.ending and self.ranks.head and self.ranks.together:
+            self._meet()
+
+    def _meet(self) -> None:
+        """Wait for all ranks; raises on all of them where the first was told to end the run. Collective."""
+        self.orders.share()
+        if self.orders.stop:
             raise StoppedEarly
+        self.ranks.wait()
 
     def _work(self, checkpoint: checkpoints.Checkpoint | None) -> str:
         memory = MemoryFigures("init")
@@ -195,6 +209,7 @@ class Worker:
         try:
             self._train(trainer, monitor, checkpoint)
             self.recorder.phase("saving")
+            outcome.settle_weights(self.run_dir, self.recorder, trainer)
             if self.ranks.head:
                 outcome.save_model(self.run_dir, trainer, prepared.max_length)
             self._score(trainer, prepared)
@@ -206,7 +221,10 @@ class Worker:
 
     def _build(self) -> tuple[ReviewTrainer, Prepared, MonitorCallback]:
         source = self.resumed.loadable(self.config, self.recorder.alert)
-        prepared = Preparation(source, self.run_dir, self._prepare_step, self.recorder.alert, self.ranks).run()
+        prepared = Preparation(
+            source, self.run_dir, self._prepare_step, self.recorder.alert, self.ranks, self._meet
+        ).run()
+        from core import warmup
         from core.callback import MonitorCallback
         from core.training import build_trainer, precision
 
@@ -252,7 +270,9 @@ class Worker:
             [monitor],
             monitor,
         )
-        self._warn_about_warmup(trainer)
+        needless = warmup.problem(trainer, config.train)
+        if needless is not None:
+            self.recorder.alert("warning", "warmup", *needless)
         self._plan_end()
         return trainer, prepared, monitor
 
@@ -264,22 +284,6 @@ class Worker:
         if launch.stop_at_epoch is not None and launch.stop_at_epoch > self.resumed.epoch:
             self.orders.stop_at_epoch = launch.stop_at_epoch
         self.recorder.update(stop_at_step=self.orders.stop_at_step, stop_at_epoch=self.orders.stop_at_epoch)
-
-    def _warn_about_warmup(self, trainer: ReviewTrainer) -> None:
-        arguments = trainer.args
-        steps = arguments.max_steps
-        if steps <= 0:
-            batches = len(trainer.plan())
-            steps = int(-(-batches // arguments.gradient_accumulation_steps) * arguments.num_train_epochs)
-        if 0 < steps <= arguments.warmup_steps:
-            self.recorder.alert(
-                "warning",
-                "warmup",
-                _("warm-up takes {warmup:.0f} steps, the whole run {steps}").format(
-                    warmup=arguments.warmup_steps, steps=steps
-                ),
-                _("The learning rate never reaches its highest; try train.warmup_steps = 0.1."),
-            )
 
     def _train(
         self, trainer: ReviewTrainer, monitor: MonitorCallback, checkpoint: checkpoints.Checkpoint | None
@@ -345,7 +349,7 @@ def main(arguments: list[str]) -> int:
         return 2
     run_dir = options.run_dir.resolve()
     if torchrun.is_rank():
-        torchrun.die_with_parent()
+        die_with_parent()
     elif (config := _of_several(run_dir)) is not None:
         from core.supervisor import supervise
 
@@ -359,6 +363,8 @@ def main(arguments: list[str]) -> int:
         return 1
     finally:
         worker.recorder.close()
+        if worker.ranks.head:
+            reserve.free(run_dir)
 
 
 def _of_several(run_dir: Path) -> RunConfig | None:

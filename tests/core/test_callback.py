@@ -14,14 +14,15 @@ from typing import Any
 import pytest
 import torch
 from datasets import Dataset
+from safetensors.torch import load_file
 from transformers import TrainerControl, TrainerState
 
-from core import checkpoints, config_file, control, models, preset_tokenizer
+from core import checkpoints, config_file, control, models, outcome, preset_tokenizer
 from core.callback import MonitorCallback
 from core.config import ModelConfig
 from core.control import send_order
 from core.errors import NanLossError
-from core.orders import Orders
+from core.orders import Aborted, Orders
 from core.recorder import Recorder
 from core.runs import create_run_dir, process_start, read_status, write_status
 from core.sampler import DeviceSampler
@@ -187,6 +188,30 @@ def test_a_run_that_goes_on_without_numbers_keeps_its_last_good_checkpoint(
     assert found[6] is None
 
 
+@pytest.mark.parametrize("save_steps", [4, 100])
+def test_a_model_that_is_no_longer_numbers_is_that_of_the_newest_checkpoint(
+    run_dir: Path, tokens: Dataset, tokenizer: Any, save_steps: int
+) -> None:
+    """Or there is none."""
+    monitor = watch(run_dir, stop_on_nan=False)
+    trainer = make_trainer(
+        run_dir, monitor, tokens, tokenizer, max_steps=9, save_steps=save_steps, eval_strategy="no",
+        load_best_model_at_end=False,
+    )  # fmt: skip
+    poison(trainer, 6)
+    trainer.train()
+    assert not trainer.weights_are_numbers()
+    if save_steps == 100:
+        with pytest.raises(NanLossError, match="after step 9"):
+            outcome.settle_weights(run_dir, monitor._recorder, trainer)
+        return
+    outcome.settle_weights(run_dir, monitor._recorder, trainer)
+    assert trainer.weights_are_numbers()
+    kept = load_file(checkpoints.list_checkpoints(run_dir)[-1].path / "model.safetensors")
+    assert torch.equal(kept["classifier.weight"], trainer.model.classifier.weight)
+    assert "checkpoint-4" in events(run_dir, "alert")[-1]["message"]
+
+
 def test_an_evaluation_without_a_number_is_told_and_ends_the_run(
     run_dir: Path, tokens: Dataset, tokenizer: Any
 ) -> None:
@@ -217,3 +242,86 @@ def test_a_checkpoint_keeps_what_it_was_made_with(run_dir: Path, tokens: Dataset
     file.write_text(json.dumps(document))
     assert "rng_state_1.pth" in checkpoints.inspect(found.path).broken
     assert checkpoints.choose(run_dir) is None
+
+
+def test_loading_processes_are_started_as_asked(run_dir: Path, tokens: Dataset, tokenizer: Any) -> None:
+    trainer = make_trainer(
+        run_dir, watch(run_dir), tokens, tokenizer, dataloader_num_workers=1,
+        dataloader_multiprocessing_context="spawn", load_best_model_at_end=False,
+    )  # fmt: skip
+    assert trainer.get_train_dataloader().multiprocessing_context.get_start_method() == "spawn"
+
+
+@pytest.mark.parametrize(
+    ("place", "settings"),
+    [
+        ({"step": 4}, {"save_steps": 100}),
+        ({"step": 4}, {"save_strategy": "best"}),
+        ({"epoch": 0.5}, {"save_steps": 100}),
+    ],
+)
+def test_a_place_to_stop_named_during_its_evaluation_is_where_the_run_ends(
+    run_dir: Path, tokens: Dataset, tokenizer: Any, place: dict[str, Any], settings: dict[str, Any]
+) -> None:
+    """Not a step further, and with a checkpoint although none was due."""
+    monitor = watch(run_dir)
+    trainer = make_trainer(
+        run_dir, monitor, tokens, tokenizer, num_train_epochs=2, eval_steps=4, load_best_model_at_end=False, **settings
+    )
+    evaluate = trainer.measured_logits
+
+    def ask_first(*arguments: Any) -> Any:
+        control.send_order(run_dir, "stop_at", **place)
+        return evaluate(*arguments)
+
+    trainer.measured_logits = ask_first
+    trainer.train()
+    assert trainer.state.global_step == 4
+    assert [event["step"] for event in events(run_dir, "eval")] == [4]
+    assert saved(run_dir) == [4]
+    assert [event.get("by") for event in events(run_dir, "order") if event["action"] == "stop"] == ["plan"]
+    assert [event["step"] for event in events(run_dir, "step")][-1] == 4
+
+
+def test_a_place_to_stop_named_in_a_pause_ends_the_run_with_it(run_dir: Path, tokens: Dataset, tokenizer: Any) -> None:
+    monitor = watch(run_dir)
+    trainer = make_trainer(
+        run_dir, monitor, tokens, tokenizer, max_steps=50, eval_strategy="no", save_strategy="no",
+        load_best_model_at_end=False,
+    )  # fmt: skip
+    control.send_order(run_dir, "pause")
+
+    def go_on() -> None:
+        while read_status(run_dir)["state"] != "paused":
+            time.sleep(0.02)
+        control.send_order(run_dir, "stop_at", step=1)
+        control.send_order(run_dir, "continue")
+
+    going = threading.Thread(target=go_on)
+    going.start()
+    trainer.train()
+    going.join()
+    assert trainer.state.global_step == 1
+    assert saved(run_dir) == [1]
+
+
+def test_a_save_cut_off_by_an_abort_leaves_no_half_of_a_checkpoint(
+    run_dir: Path, tokens: Dataset, tokenizer: Any
+) -> None:
+    monitor = watch(run_dir)
+    trainer = make_trainer(
+        run_dir, monitor, tokens, tokenizer, max_steps=9, save_steps=2, eval_strategy="no",
+        load_best_model_at_end=False,
+    )  # fmt: skip
+    write = trainer._save_optimizer_and_scheduler
+
+    def cut(*arguments: Any) -> None:
+        if trainer.state.global_step == 4:
+            raise Aborted
+        write(*arguments)
+
+    trainer._save_optimizer_and_scheduler = cut
+    with pytest.raises(Aborted):
+        trainer.train()
+    assert saved(run_dir) == [2]
+    assert checkpoints.list_checkpoints(run_dir)[0].whole

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -42,27 +43,40 @@ def tokens(home: Path, tokenizer: object, reviews: Dataset) -> Dataset:
 
 
 def test_a_tokenizer_trained_ahead_is_the_same(home: Path, tokenizer: object, reviews: Dataset) -> None:
-    """In a thread, beside the imports of a run's start."""
+    """In a process of its own, beside the imports of a run's start."""
     looked: list[int] = []
-    preset_tokenizer.begin(reviews, "trained ahead")(lambda: looked.append(1))
+    ahead = preset_tokenizer.begin(reviews, "trained ahead")
+    assert ahead is not None
+    ahead.wait(lambda: looked.append(1))
+    ahead.end()
     assert looked
     (path,) = (home / "cache" / "tokenizers").glob(f"{preset_tokenizer._cached('trained ahead').name}")
-    ahead = preset_tokenizer.preset_tokenizer(reviews, "trained ahead")
+    assert preset_tokenizer.begin(reviews, "trained ahead") is None
+    kept = preset_tokenizer.preset_tokenizer(reviews, "trained ahead")
     alone = preset_tokenizer.train_tokenizer(TEXTS)
-    assert ahead.backend_tokenizer.to_str() == alone.backend_tokenizer.to_str()
+    assert kept.backend_tokenizer.to_str() == alone.backend_tokenizer.to_str()
     path.write_text("damaged")
     assert preset_tokenizer.preset_tokenizer(reviews, "trained ahead").get_vocab() == alone.get_vocab()
 
 
-def test_waiting_for_a_tokenizer_can_be_left(home: Path, reviews: Dataset) -> None:
-    """By an order to stop, say."""
+def test_training_a_tokenizer_can_be_left_at_any_moment(home: Path) -> None:
+    """By an order to stop, say: nothing is left of it, neither a process nor a part of a file."""
 
     def leave() -> None:
         raise InterruptedError
 
-    wait = preset_tokenizer.begin(reviews, "trained in vain")
+    # Long enough that nobody has to be quick.
+    many = Dataset.from_dict({"document": [f"{text} {number}" for number in range(3000) for text in TEXTS]})
+    ahead = preset_tokenizer.begin(many, "trained in vain")
+    assert ahead is not None
+    trainer = ahead._process
     with pytest.raises(InterruptedError):
-        wait(leave)
+        ahead.wait(leave)
+    assert trainer.poll() is None
+    ahead.end()
+    assert trainer.poll() == -signal.SIGKILL
+    path = preset_tokenizer._cached("trained in vain")
+    assert not list(path.parent.glob(f"*{path.name}*"))
 
 
 def small_model(tokenizer: object, seed: int = 0) -> torch.nn.Module:

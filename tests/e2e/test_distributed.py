@@ -22,7 +22,7 @@ from core.launch import create_run, start_worker
 from core.predictions import Predictions
 from core.runs import FINAL_STATES, load_run, read_status
 from core.tail import JsonlTail
-from tests.conftest import run_cli, run_worker
+from tests.conftest import NSMC, needs_nsmc, run_cli, run_worker
 
 pytestmark = pytest.mark.slow
 
@@ -210,6 +210,26 @@ def test_an_abort_ends_all_processes(long_run: Path) -> None:
     assert_gone(list(ranks.values()))
     assert events(long_run, "run_finished")[0]["aborted"] is True
     assert not (long_run / "model").exists()
+
+
+@needs_nsmc
+@pytest.mark.parametrize("action", ["stop", "abort"])
+def test_processes_that_prepare_can_be_ended_too(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    """The first trains a tokenizer, which takes long and would be in the cache once it is done; the second waits."""
+    monkeypatch.setenv("NSMC_TUI_CACHE", str(tmp_path / "cache"))
+    run_dir = make(tmp_path, 2, data={"source": str(NSMC), "train_limit": None})
+    supervisor = start_worker(run_dir)
+    wait_until(lambda: any(event["name"] == "tokenizing" for event in events(run_dir, "phase")), "the tokenizer")
+    family = [psutil.Process(supervisor), *psutil.Process(supervisor).children(recursive=True)]
+    control.send_order(run_dir, action)
+    assert wait_for_end(run_dir) == "stopped"
+    assert_gone(family)
+    (finished,) = events(run_dir, "run_finished")
+    assert finished.get("aborted", False) is (action == "abort")
+    assert not list((tmp_path / "cache").glob("tokenizers/*"))
+    assert not list(run_dir.glob("failures/*"))
 
 
 def test_nothing_lives_on_without_its_supervisor(long_run: Path) -> None:

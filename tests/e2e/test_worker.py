@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from core import config_file, control
@@ -216,6 +217,24 @@ def test_orders_and_signals_before_the_first_step_are_taken(tmp_path: Path) -> N
     os.kill(load_run(early).pid or 0, signal.SIGTERM)
     wait_for(early, lambda found: bool(of(found, "run_finished")))
     assert load_run(early).state == "stopped"
+
+
+@needs_nsmc
+def test_a_stop_while_a_tokenizer_is_trained_ends_the_process_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On all of NSMC that takes long: it would be in the cache if the process had lived on until it was done."""
+    monkeypatch.setenv("NSMC_TUI_CACHE", str(tmp_path / "cache"))
+    run_dir = start(tmp_path, data={"source": str(NSMC)})
+    wait_for(run_dir, lambda found: any(event["name"] == "tokenizing" for event in of(found, "phase")))
+    worker = psutil.Process(load_run(run_dir).pid or 0)
+    (trainer,) = [child for child in worker.children() if "core.tokenizer_process" in child.cmdline()]
+    worker.terminate()
+    _gone, alive = psutil.wait_procs([worker, trainer], timeout=60)
+    assert not alive
+    assert load_run(run_dir).state == "stopped"
+    assert of(events(run_dir), "run_finished")[0]["state"] == "stopped"
+    assert not list((tmp_path / "cache").glob("tokenizers/*"))
 
 
 def test_nan_loss_fails_with_reason_and_hint(tmp_path: Path) -> None:
