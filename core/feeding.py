@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from core.batches import IGNORED_LABEL, without_needless_mask
+from core.ready_mask import with_ready_mask
 
 if TYPE_CHECKING:
     import torch
@@ -25,14 +26,16 @@ class Feeder:
     On a GPU they are copied from pinned memory on a stream of their own, so that copying and computing overlap;
     the stream that computes waits for a batch only when it takes it. `seen` counts what was taken: `reviews`,
     `tokens`, and `padded`, which is `tokens` with the padding. `waited` is the seconds spent waiting for the loader.
-    A batch without padding comes without a mask, but for `always_masked`.
+    A batch without padding comes without a mask, but for `always_masked`; with `ready_masks` the others have them as
+    `with_ready_mask` makes them.
     """
 
-    def __init__(self, device: torch.device, *, always_masked: bool = False) -> None:
+    def __init__(self, device: torch.device, *, always_masked: bool = False, ready_masks: bool = False) -> None:
         import torch
 
         self.device = device
         self._always_masked = always_masked
+        self._ready_masks = ready_masks
         self.seen = {"reviews": 0, "tokens": 0, "padded": 0}
         self.waited = 0.0
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
@@ -70,6 +73,7 @@ class Feeder:
         chosen = batch if self._always_masked else without_needless_mask(batch)
         with torch.cuda.stream(self._stream) if self._stream is not None else nullcontext():
             sent = {name: tensor.to(self.device, non_blocking=True) for name, tensor in chosen.items()}
+            sent = with_ready_mask(sent) if self._ready_masks else sent
         event = self._stream.record_event() if self._stream is not None else None
         return sent, counts, event
 

@@ -9,7 +9,7 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy as np
 from core.batches import TokenTable, longest_first, without_needless_mask
 from core.memory import OutOfMemory
 from core.ranks import SOLO, Ranks
+from core.ready_mask import takes_ready_mask, with_ready_mask
 
 if TYPE_CHECKING:
     import torch
@@ -44,16 +45,18 @@ def predict(
     rounds = -(-len(batches) // ranks.world)
     mine = batches[ranks.rank :: ranks.world]
     training = model.training
+    ready = takes_ready_mask(model)
     model.eval()
 
     def forward(rows: np.ndarray) -> torch.Tensor:
         # Both are properties of a thread.
-        with torch.inference_mode(), autocast():
-            return _logits(model, reviews, rows, device)
+        with autocast(), _without_gradients(device):
+            return _logits(model, reviews, rows, device, ready)
 
     parts: list[torch.Tensor] = []
     try:
-        with _lanes(device) as lanes:
+        # Around all batches too: where autocast ends, it forgets the weights that it has cast.
+        with autocast(), _lanes(device) as lanes:
             under_way: deque[Future[torch.Tensor]] = deque()
             for number in range(rounds):
                 if on_batch is not None:
@@ -72,6 +75,13 @@ def predict(
     logits = torch.cat(parts).float().cpu().numpy() if parts else np.empty((0, classes), np.float32)
     where = np.concatenate(mine) if mine else np.empty(0, np.int64)
     return ranks.merge(where, logits, len(reviews))
+
+
+def _without_gradients(device: torch.device) -> AbstractContextManager[None]:
+    """Inference mode, but under autocast, which keeps nothing that it casts in that: each batch would cast anew."""
+    import torch
+
+    return torch.no_grad() if torch.is_autocast_enabled(device.type) else torch.inference_mode()
 
 
 class _Here:
@@ -119,15 +129,27 @@ def _lanes(device: torch.device) -> Iterator[_Here | _Threads]:
         torch.set_num_threads(cores)
 
 
-def _logits(model: torch.nn.Module, reviews: TokenTable, rows: np.ndarray, device: torch.device) -> torch.Tensor:
+def _logits(
+    model: torch.nn.Module, reviews: TokenTable, rows: np.ndarray, device: torch.device, ready: bool
+) -> torch.Tensor:
+    """Logits of `rows` on `device`; `ready`: by `takes_ready_mask`."""
     import torch
 
     batch = without_needless_mask(reviews.__getitems__(rows.tolist()))
-    inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items() if name != "labels"}
+    inputs = {name: _sent(tensor, device) for name, tensor in batch.items() if name != "labels"}
+    if ready:
+        inputs = with_ready_mask(inputs)
     with OutOfMemory() as memory:
         output = model(**inputs)
         return output["logits"] if isinstance(output, dict) else output[0]
     if len(rows) == 1:
         raise memory.error
     half = len(rows) // 2
-    return torch.cat([_logits(model, reviews, part, device) for part in (rows[:half], rows[half:])])
+    return torch.cat([_logits(model, reviews, part, device, ready) for part in (rows[:half], rows[half:])])
+
+
+def _sent(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """`tensor` on `device`. What is not pinned would be copied while the host waits for all before it."""
+    if device.type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)

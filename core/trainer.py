@@ -34,6 +34,7 @@ from core.monitor import Monitor
 from core.orders import Aborted
 from core.predicting import predict
 from core.ranks import Ranks
+from core.ready_mask import takes_ready_mask
 
 # Of accelerate's kinds of wrapping those that leave forward and backward as they are.
 PLAIN = ("NO", "MULTI_GPU", "MULTI_CPU")
@@ -72,8 +73,11 @@ class ReviewTrainer(Trainer):
         self.groups = groups
         self.losses = LossLog(ranks)
         self.parts = 1
-        # A model is compiled twice where some batches have a mask and others none.
-        self.feeder = Feeder(self.args.device, always_masked=bool(self.args.torch_compile))
+        # A model is compiled twice where some batches have a mask and others none; compiled, it looks at none.
+        compiled = bool(self.args.torch_compile)
+        self.feeder = Feeder(
+            self.args.device, always_masked=compiled, ready_masks=not compiled and takes_ready_mask(self.model)
+        )
         self._learns: list[torch.nn.Parameter] | None = None
         self._counted: int | None = None
         self._step_batches: list[dict[str, torch.Tensor]] = []

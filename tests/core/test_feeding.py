@@ -35,3 +35,11 @@ def test_a_mask_comes_only_with_padding_and_everything_is_counted() -> None:
     (masked,) = Feeder(torch.device("cpu"), always_masked=True).take(iter(loader([[0, 2]])), 1)
     assert masked["attention_mask"].tolist() == [[1, 1, 1], [1, 1, 1]]
     assert feeder.seen == {"reviews": 5, "tokens": 6 + 4 + 2, "padded": 6 + 6 + 4}
+
+
+def test_a_ready_mask_is_the_same_for_all_queries_and_counts_alike() -> None:
+    feeder = Feeder(torch.device("cpu"), ready_masks=True)
+    even, uneven = feeder.take(iter(loader([[0, 2], [0, 3]])), 2)
+    assert "attention_mask" not in even
+    assert uneven["attention_mask"].tolist() == [[[[True, True, True]]], [[[True, False, False]]]]
+    assert feeder.seen == {"reviews": 4, "tokens": 6 + 4, "padded": 6 + 6}

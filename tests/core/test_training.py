@@ -304,7 +304,7 @@ def test_batches_of_many_shapes_leave_out_attention_that_plans_for_each(
 def test_a_compiled_model_gets_batches_of_one_kind(
     tmp_path: Path, tokens: Dataset, tokenizer: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All with a mask: it is compiled anew for batches with another set of tensors."""
+    """All with a plain mask: it is compiled anew for batches with another set of tensors."""
     # Transformers tells accelerate by this variable, and would go on telling it in the tests behind this one.
     monkeypatch.setenv("ACCELERATE_DYNAMO_BACKEND", "NO")
     taken = {}
@@ -313,6 +313,8 @@ def test_a_compiled_model_gets_batches_of_one_kind(
         trainer = build_trainer(config, args, small_model(tokenizer), tokenizer, tokens, None, [])
         (batch,) = trainer.feeder.take(iter(trainer.get_train_dataloader()), 1)
         taken[compiled] = "attention_mask" in batch
+        (padded,) = trainer.feeder.take(iter([TokenTable(tokens, 0).__getitems__([0, 1])]), 1)
+        assert padded["attention_mask"].dim() == (2 if compiled else 4)
     assert taken == {False: False, True: True}
 
 
