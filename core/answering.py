@@ -5,18 +5,24 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Any
 
 from core.errors import NsmcTuiError
 from core.events import jsonable
 from core.failures import explain
+from core.i18n import gettext as _
+
+DEBUG = "NSMC_TUI_DEBUG"
+"""Set where the asker wants to see tracebacks (`--debug`)."""
 
 
 def answer(work: Callable[[dict[str, Any]], dict[str, Any]]) -> int:
     """Give the request in the first argument to `work` and print its document, or its error, to stdout.
 
-    Whatever libraries print meanwhile goes to stderr. Returns the process's exit code.
+    Whatever libraries print meanwhile goes to stderr, and so does a traceback where `DEBUG` is set. Returns the
+    process's exit code.
     """
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
@@ -28,7 +34,11 @@ def answer(work: Callable[[dict[str, Any]], dict[str, Any]]) -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as error:  # noqa: BLE001 - whatever a library raises has to reach the asker as an answer
-        document = _failure(explain(error, request.get("batch_size")))
+        if os.environ.get(DEBUG):
+            traceback.print_exception(error, file=sys.stderr)
+        # There is no run here whose log could tell more.
+        more = _("`nsmc-tui --debug` before the same command shows the whole traceback.")
+        document = _failure(explain(error, request.get("batch_size"), more))
     print(json.dumps(jsonable(document), ensure_ascii=False), file=out, flush=True)
     return 0
 

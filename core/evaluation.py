@@ -10,9 +10,9 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from core import config_file
+from core import config_file, formats
 from core.answering import answer
 from core.config import DataConfig, ModelConfig
 from core.data_sources import lone_file
@@ -98,9 +98,13 @@ def evaluate(
             _("no split {split}").format(split=split), _("Splits are {names}.").format(names=", ".join(SPLITS))
         )
     named = ModelConfig(name=str(directory))
+    report("building", 0, 0)
     architecture = models.load_config(named)
     classes = _classes(directory)
     tokenizer = models.load_tokenizer(named)
+    if getattr(architecture, "pad_token_id", None) is None:
+        # Models that classify by a review's last token look for it before the padding.
+        architecture.pad_token_id = tokenizer.pad_token_id
     model, fresh = models.build_model(named, architecture)
     if fresh:
         raise ModelError(
@@ -187,18 +191,33 @@ def _classes(directory: Path) -> dict[int, str]:
     return names
 
 
+class Told:
+    """Progress as lines on `stream`: each phase as it begins, and every `INTERVAL` seconds how far it is."""
+
+    INTERVAL = 5.0
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._phase = ""
+        self._at = 0.0
+
+    def __call__(self, name: str, done: int, total: int) -> None:
+        """Take one report."""
+        now = time.monotonic()
+        if name == self._phase and now - self._at < self.INTERVAL:
+            return
+        text = formats.phase(name)
+        if name == self._phase and total:
+            text += f" {formats.count(done)}/{formats.count(total)}"
+        self._phase, self._at = name, now
+        print(text, file=self._stream, flush=True)
+
+
 def _work(request: dict[str, Any]) -> dict[str, Any]:
     import transformers
 
     transformers.utils.logging.disable_progress_bar()
-    shown = ""
-
-    def progress(name: str, done: int, total: int) -> None:
-        nonlocal shown
-        if name != shown and request.get("progress"):
-            shown = name
-            print(name, file=sys.stderr, flush=True)
-
+    progress = Told(sys.stderr) if request.get("progress") else None
     return evaluate(
         Path(request["path"]),
         request.get("data"),

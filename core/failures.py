@@ -108,6 +108,11 @@ def _known(error: BaseException, text: str, first: str, batch_size: int | None, 
             _("a token or position is outside the model's embeddings"),
             _("Tokenizer and model do not belong together, or data.max_length is above the model's window."),
         )
+    if "same number of <eos> tokens" in text:
+        return ModelError(
+            _("a review holds the model's end mark as text, or was cut before it"),
+            _("Encoder-decoders classify by it. Take out the reviews that spell it (</s>), or choose an encoder."),
+        )
     if _mentions(text, "cuda error", "cublas", "nccl", "device-side assert"):
         return TrainingError(
             _("the GPU reported an error: {reason}").format(reason=first),

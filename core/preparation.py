@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from core.data import Splits
 
 SPLITS = ("train", "dev", "test")
+# Fewer tokens are no review: such a window is a mistake in the model's files.
+SHORTEST = 6
 
 
 def _silent(*args: Any, **fields: Any) -> None:
@@ -150,6 +152,12 @@ class Preparation:
                 "window",
                 _("reviews are cut at {length} tokens, the model's window").format(length=max_length),
             )
+        own = models.window(tokenizer, architecture, SHORTEST)
+        if own < SHORTEST:
+            raise ModelError(
+                _("{name} takes only {length} tokens").format(name=self._name(), length=own),
+                _("Look at max_position_embeddings in its config.json and model_max_length in tokenizer_config.json."),
+            )
         tokens = {
             name: tokenize(
                 splits[name],
@@ -165,10 +173,12 @@ class Preparation:
         if "train" in tokens:
             unknown = unknown_share(tokens["train"], tokenizer)
             sample = splits.train["document"][:500]
-            name = str(config.model.preset or config.model.name)
-            check_unknown(unknown, config.model.max_unknown, name, tokenizer, sample)
+            check_unknown(unknown, config.model.max_unknown, self._name(), tokenizer, sample)
         model, fresh = self._build(architecture)
         return Prepared(config, arguments, splits, tokenizer, architecture, max_length, tokens, model, fresh, unknown)
+
+    def _name(self) -> str:
+        return str(self.config.model.preset or self.config.model.name)
 
     def _tell_of_data(self, splits: Splits) -> None:
         for report in splits.report.files.values():

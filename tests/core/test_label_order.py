@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,12 @@ import pytest
 
 from core import inspector_questions as questions
 from core.errors import ModelError
-from core.evaluation import evaluate
+from core.evaluation import Told, evaluate
+from core.i18n import set_language
 from core.label_order import is_reversed
 from core.predictions import Predictions
 from tests.core.test_attribution import TEXT, Asker
-from tests.core.tiny_models import save_model, wordpiece
+from tests.core.tiny_models import byte_level, save_model, wordpiece
 
 REVERSED = {"id2label": {0: "긍정", 1: "부정"}, "label2id": {"긍정": 0, "부정": 1}}
 ROWS = "id\tdocument\tlabel\n1\t정말 재밌다\t1\n2\t지루하다\t0\n3\t최고\t1\n4\t별로\t0\n"
@@ -24,6 +26,26 @@ def data(tmp_path: Path) -> str:
     for name in ("ratings_train.txt", "ratings_test.txt"):
         (tmp_path / name).write_text(ROWS)
     return str(tmp_path)
+
+
+def test_scoring_tells_how_far_it_is_in_the_users_language(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_language("ko")
+    out = io.StringIO()
+    told = Told(out)
+    for done in (0, 1):
+        told("evaluating", done, 800)
+    monkeypatch.setattr(Told, "INTERVAL", 0.0)
+    told("evaluating", 400, 800)
+    assert out.getvalue().splitlines() == ["평가", "평가 400/800"]
+
+
+def test_a_left_to_right_classifier_that_names_no_padding_is_scored(tmp_path: Path, data: str) -> None:
+    """It cannot tell a review's last token in a batch unless it knows the padding, which its tokenizer does."""
+    path = save_model(tmp_path / "gpt2", "gpt2", byte_level(), pad_token_id=None)
+    found = evaluate(path, data)
+    assert found["n"] == 4
+    alone = [evaluate(path, data, batch_size=1), found]
+    assert alone[0]["metrics"]["loss"] == pytest.approx(alone[1]["metrics"]["loss"], abs=1e-5)
 
 
 def test_classes_the_other_way_round_are_turned(tmp_path: Path, data: str) -> None:

@@ -14,6 +14,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 from core import config_file, models, tokenization
 from core.config import ModelConfig
 from core.errors import DataError, ModelError, OfflineError
+from core.failures import explain
 from core.preparation import Preparation
 from tests.core.tiny_models import byte_level, save_model
 
@@ -99,6 +100,26 @@ def test_too_few_reviews_for_a_dev_split_are_told_before_training(home: Path, tm
         prepare({"preset": "tiny"}, tmp_path, source=str(tmp_path))
     assert "data.dev_size" in caught.value.hint
     prepare({"preset": "tiny"}, tmp_path, source=str(tmp_path), dev_size=0)
+
+
+def test_a_window_of_hardly_a_word_is_refused(home: Path, copy: Path, tmp_path: Path) -> None:
+    settings = json.loads((copy / "tokenizer_config.json").read_text())
+    (copy / "tokenizer_config.json").write_text(json.dumps({**settings, "model_max_length": 3}))
+    with pytest.raises(ModelError, match="takes only 3 tokens") as caught:
+        prepare({"name": str(copy)}, tmp_path)
+    assert "model_max_length" in caught.value.hint
+
+
+def test_a_review_that_spells_the_end_mark_is_told_as_the_cause() -> None:
+    from transformers import BartConfig, BartForSequenceClassification
+
+    sizes = {"encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 8, "decoder_ffn_dim": 8}
+    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
+    model = BartForSequenceClassification(BartConfig(vocab_size=9, d_model=8, num_labels=2, **sizes, **heads))
+    end = model.config.eos_token_id
+    with pytest.raises(ValueError, match="eos") as caught:
+        model(torch.tensor([[0, 4, end], [0, end, end]]))
+    assert "end mark" in explain(caught.value).message
 
 
 def test_models_that_are_not_there_say_what_to_do(tmp_path: Path) -> None:

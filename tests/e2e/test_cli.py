@@ -63,6 +63,23 @@ def test_errors_have_a_code_a_reason_and_no_traceback(tmp_path: Path, arguments:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("debug", ["", "1"])
+def test_a_failure_that_nothing_is_known_of_names_no_log_of_a_run(debug: str) -> None:
+    """A command that asks a process of its own has no run and no worker.log."""
+    script = "import sys; from core.answering import answer; sys.exit(answer(lambda request: {}['gone']))"
+    done = subprocess.run(
+        [sys.executable, "-c", script, "{}"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "NSMC_TUI_DEBUG": debug},
+    )
+    failure = json.loads(done.stdout)
+    assert failure["message"] == "KeyError: 'gone'"
+    assert "--debug" in failure["hint"]
+    assert ("Traceback" in done.stderr) is bool(debug)
+
+
 def test_runs_and_show(run_copy: Path) -> None:
     runs = run_copy.parent
     listed = one_json(run_cli("runs", "--json", runs=runs).stdout)

@@ -82,6 +82,8 @@ def cli(ctx: click.Context, runs: str | None, lang: str | None, ascii_only: bool
     """The group behind all commands."""
     if ascii_only:
         os.environ["NSMC_TUI_ASCII"] = "1"
+    if debug:
+        os.environ["NSMC_TUI_DEBUG"] = "1"
     remember_runs(runs)
     ctx.obj = Context(runs, lang, debug)
     if ctx.invoked_subcommand is None:

@@ -20,16 +20,21 @@ STEP_LINE_INTERVAL = 5.0
 
 
 def events_until_end(
-    run_dir: Path, offset: int = 0, caught_up: Callable[[], object] | None = None
+    run_dir: Path,
+    offset: int = 0,
+    caught_up: Callable[[], object] | None = None,
+    waiting: Callable[[Run], object] | None = None,
 ) -> Iterator[dict[str, Any]]:
     """All events of a run from byte `offset` of its log to its end, waiting for those that are still to come.
 
-    `caught_up` is called once, when all is read of a run that goes on.
+    `caught_up` is called once, when all is read of a run that goes on; `waiting` with the run whenever there was
+    nothing to read.
     """
     tail = open_log(run_dir, offset)
     while True:
         # The state is read before the events: what a dead worker wrote last is not missed.
-        ended = has_ended(load_run(run_dir))
+        run = load_run(run_dir)
+        ended = has_ended(run)
         records = tail.read(max_seconds=1.0)
         yield from records
         if ended and not records and not tail.pending:
@@ -38,6 +43,8 @@ def events_until_end(
             if caught_up is not None and not tail.pending:
                 caught_up()
                 caught_up = None
+            if waiting is not None:
+                waiting(run)
             time.sleep(POLL)
 
 
@@ -46,11 +53,37 @@ def has_ended(run: Run) -> bool:
     return is_over(run) if run.source else run.state in FINAL_STATES
 
 
+class Silence:
+    """What to say while a run says nothing: what it is at and for how long, after `FIRST` seconds, then ever later."""
+
+    FIRST = 5.0
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._since = clock()
+        self._next = self.FIRST
+
+    def broken(self) -> None:
+        """The run has said something."""
+        self._since, self._next = self._clock(), self.FIRST
+
+    def line(self, run: Run) -> str:
+        """The line for `run`, which has written nothing; empty while it is too early for another one."""
+        seconds = self._clock() - self._since
+        if seconds < self._next or not run.live:
+            return ""
+        self._next = 2 * seconds
+        paused = run.state in ("pausing", "paused")
+        what = formats.phase(run.phase) if run.phase and not paused else formats.state(run.state)
+        return f"… {what} ({formats.duration(seconds)})"
+
+
 class Lines:
-    """One line a noteworthy event, steps at most every few seconds."""
+    """One line a noteworthy event; steps, and how far a phase is, at most every few seconds."""
 
     def __init__(self, step_interval: float = STEP_LINE_INTERVAL) -> None:
         self._phase: tuple[str, str] = ("", "")
+        self._phase_at = 0.0
         self._step_at = -step_interval
         self._held: dict[str, Any] | None = None
         self._step_interval = step_interval
@@ -94,9 +127,14 @@ class Lines:
 
     def _of_phase(self, event: dict[str, Any]) -> str:
         phase = (str(event.get("name", "")), str(event.get("split") or ""))
+        now = time.monotonic()
         if phase[0] == self._phase[0] and phase[1] in ("", self._phase[1]):
-            return ""
-        self._phase = phase
+            done, total = event.get("done") or 0, event.get("total") or 0
+            if phase[0] == "training" or not 0 < done < total or now - self._phase_at < self._step_interval:
+                return ""
+            self._phase_at = now
+            return f"{formats.phase(phase[0])} {formats.count(done)}/{formats.count(total)}"
+        self._phase, self._phase_at = phase, now
         return f"{formats.phase(phase[0])} {phase[1]}".strip()
 
     def _of_step(self, event: dict[str, Any]) -> str:
@@ -135,14 +173,26 @@ class Lines:
 def follow(run_dir: Path, *, as_json: bool, stream: TextIO | None = None, offset: int = 0) -> Run:
     """Show a run from byte `offset` of its log until it ends; returns how. Interrupting it leaves the run alone."""
     out = stream or sys.stdout
-    lines = Lines()
+    lines, silence = Lines(), Silence()
 
     def tell(text: str) -> None:
         if text:
             print(visible(text), file=out, flush=True)
 
+    def wait(run: Run) -> None:
+        text = silence.line(run)
+        if text:
+            print(visible(text), file=out, flush=True)
+
     # Whoever begins to follow a run sees where it is, not only where it was when its log began.
-    for event in events_until_end(run_dir, offset, None if as_json else lambda: tell(lines.held())):
+    followed = (
+        events_until_end(run_dir, offset)
+        if as_json
+        else events_until_end(run_dir, offset, lambda: tell(lines.held()), wait)
+    )
+    for event in followed:
+        if event.get("type") not in ("host", "device"):
+            silence.broken()
         if as_json:
             print(json_text(event), file=sys.stdout, flush=True)
         else:
