@@ -37,6 +37,16 @@ def nan_weights(step: int) -> NanLossError:
     )
 
 
+def no_model(step: int) -> NanLossError:
+    """The run ends after `step` without weights that are numbers, and without a checkpoint from before."""
+    return NanLossError(
+        _("weights are no longer numbers after step {step}, and there is no checkpoint: the run has no model").format(
+            step=step
+        ),
+        _("Lower train.learning_rate, lengthen train.warmup_steps, or use bf16 instead of fp16."),
+    )
+
+
 def _mentions(text: str, *marks: str) -> bool:
     lowered = text.lower()
     return any(mark in lowered for mark in marks)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core import checkpoints
-from core.failures import nan_weights
+from core.failures import no_model
 from core.i18n import gettext as _
 from core.recorder import Recorder
 
@@ -52,7 +52,7 @@ def settle_weights(run_dir: Path, recorder: Recorder, trainer: ReviewTrainer) ->
         return
     whole = [checkpoint for checkpoint in checkpoints.list_checkpoints(run_dir) if not checkpoint.broken]
     if not whole:
-        raise nan_weights(trainer.state.global_step)
+        raise no_model(trainer.state.global_step)
     newest = whole[-1]
     trainer._load_from_checkpoint(str(newest.path))
     recorder.alert(

@@ -84,6 +84,8 @@ class Supervisor:
         self.orders = 0
         self._log_begin = 0
         self._log_size = 0
+        self._told_size = 0
+        self._told: bool | None = None
         self._asked: list[float] = []
         self._over_since = 0.0
         self._closing_since = 0.0
@@ -142,6 +144,7 @@ class Supervisor:
                 time.sleep(POLL)
                 self._answer_signals(ranks)
                 self._end_if_stuck(ranks)
+                self._end_if_told(ranks)
         finally:
             if ranks.poll() is None:
                 torchrun.end(ranks)
@@ -198,6 +201,21 @@ class Supervisor:
         elif now - self._over_since > STUCK_AFTER:
             self._say(_("the run is over, but ranks of this machine are not: ending them"))
             torchrun.end(ranks)
+
+    def _end_if_told(self, ranks: subprocess.Popen[bytes]) -> None:
+        """End a torchrun that has no ranks any more and has said how they ended: taking itself down takes seconds.
+
+        Where other machines take part they may still need it.
+        """
+        size = self.log.stat().st_size
+        if self.config.launch.nodes > 1 or size != self._told_size:
+            # While it grows, a report in it may not be whole.
+            self._told_size, self._told = size, None
+            return
+        if self._told is None:
+            self._told = bool(reported_deaths(self._end_of_log()))
+        if self._told and not torchrun.has_ranks(ranks):
+            ranks.kill()
 
     def _closing(self, now: float) -> bool:
         """Whether torchrun has been ending its ranks for `CLOSING` seconds, because one of them failed."""

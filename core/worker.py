@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import traceback
 from contextlib import nullcontext, suppress
@@ -357,14 +358,22 @@ def main(arguments: list[str]) -> int:
     worker = Worker(run_dir, options.resume)
     try:
         with Watch(worker.recorder, run_dir) if worker.ranks.head else nullcontext():
-            return worker.run()
+            try:
+                code = worker.run()
+            finally:
+                # At once: the run may go on in another process while this one still sends its alerts.
+                if worker.ranks.head:
+                    reserve.free(run_dir)
     except NsmcTuiError as error:
         print(f"{error.message}\n{error.hint}", file=sys.stderr)
         return 1
     finally:
         worker.recorder.close()
-        if worker.ranks.head:
-            reserve.free(run_dir)
+    if code == EXIT_ABORTED and not worker.ranks.alone:
+        # All is written. Taking torch down takes time, and may wait for another rank that is gone.
+        sys.stdout.flush()
+        os._exit(code)
+    return code
 
 
 def _of_several(run_dir: Path) -> RunConfig | None:

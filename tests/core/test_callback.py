@@ -202,7 +202,7 @@ def test_a_model_that_is_no_longer_numbers_is_that_of_the_newest_checkpoint(
     trainer.train()
     assert not trainer.weights_are_numbers()
     if save_steps == 100:
-        with pytest.raises(NanLossError, match="after step 9"):
+        with pytest.raises(NanLossError, match="after step 9, and there is no checkpoint"):
             outcome.settle_weights(run_dir, monitor._recorder, trainer)
         return
     outcome.settle_weights(run_dir, monitor._recorder, trainer)

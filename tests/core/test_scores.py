@@ -16,15 +16,26 @@ cells = st.integers(0, 500)
 
 
 @given(cells, cells, cells, cells)
-def test_scores_from_the_matrix_are_sklearns(tn: int, fp: int, fn: int, tp: int) -> None:
+def test_scores_are_sklearns(tn: int, fp: int, fn: int, tp: int) -> None:
+    from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
+
     labels = np.array([0] * (tn + fp) + [1] * (fn + tp))
     preds = np.array([0] * tn + [1] * fp + [0] * fn + [1] * tp)
     if len(labels) == 0:
         return
     assert metrics.confusion(labels, preds) == [[tn, fp], [fn, tp]]
-    expected = metrics.scores(labels, preds)
-    for name, value in metrics.from_confusion([[tn, fp], [fn, tp]]).items():
-        assert value == pytest.approx(expected[name], abs=1e-12), name
+    precision, recall, f1, _support = precision_recall_fscore_support(
+        labels, preds, labels=[0, 1], pos_label=1, average="binary", zero_division=0
+    )
+    expected = {
+        "accuracy": accuracy_score(labels, preds),
+        "precision": precision,
+        "recall": recall,
+        "f1": f1,
+        "macro_f1": f1_score(labels, preds, labels=[0, 1], average="macro", zero_division=0),
+    }
+    assert metrics.scores(labels, preds) == pytest.approx(expected, abs=1e-12)
+    assert metrics.from_confusion([[tn, fp], [fn, tp]]) == metrics.scores(labels, preds)
 
 
 def test_wilson_is_the_score_interval() -> None:

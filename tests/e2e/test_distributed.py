@@ -21,6 +21,7 @@ from core import checkpoints, config_file, control
 from core.launch import create_run, start_worker
 from core.predictions import Predictions
 from core.runs import FINAL_STATES, load_run, read_status
+from core.supervisor import EXIT_ABORTED
 from core.tail import JsonlTail
 from tests.conftest import NSMC, needs_nsmc, run_cli, run_worker
 
@@ -204,10 +205,13 @@ def test_sigterm_to_everything_is_one_stop(long_run: Path) -> None:
 
 
 def test_an_abort_ends_all_processes(long_run: Path) -> None:
-    ranks = ranks_of(load_run(long_run).pid or 0)
+    supervisor = psutil.Process(load_run(long_run).pid or 0)
+    family = supervisor.children(recursive=True)
     control.send_order(long_run, "abort")
     assert wait_for_end(long_run) == "stopped"
-    assert_gone(list(ranks.values()))
+    assert supervisor.wait(60) == EXIT_ABORTED
+    assert_gone(family)
+    assert not list(long_run.glob("failures/*"))
     assert events(long_run, "run_finished")[0]["aborted"] is True
     assert not (long_run / "model").exists()
 
