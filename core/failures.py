@@ -14,8 +14,8 @@ def _not_numbers(message: str) -> NanLossError:
     return NanLossError(
         message,
         _(
-            "Lower train.learning_rate, lengthen train.warmup_steps, or use bf16 instead of fp16. "
-            "`nsmc-tui resume` goes on from the last checkpoint."
+            "Start a new run with a lower train.learning_rate, a longer train.warmup_steps, or bf16 instead of fp16: "
+            "going on with this one repeats the same steps."
         ),
     )
 

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from core.answering import answer
+from core.answering import DEBUG, answer
 from core.config import RunConfig
 from core.errors import NsmcTuiError
 from core.i18n import gettext as _
@@ -301,6 +301,8 @@ def _read(answered: bytes, code: int, log: Path) -> Forecast:
         )
     document = json.loads(answered)
     if "error" in document:
+        if os.environ.get(DEBUG):
+            print(log.read_text("utf-8", "replace"), file=sys.stderr)
         failure = ForecastError(document["message"], document["hint"])
         failure.code, failure.exit_code = document["error"], document["exit_code"]
         raise failure

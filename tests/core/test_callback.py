@@ -164,7 +164,7 @@ def test_weights_that_are_no_numbers_are_not_saved(run_dir: Path, tokens: Datase
     poison(trainer, 4)
     with pytest.raises(NanLossError, match="after step 4") as failed:
         trainer.train()
-    assert "resume" in failed.value.hint
+    assert "new run" in failed.value.hint
     assert saved(run_dir) == [1, 2, 3]
     assert [event["code"] for event in events(run_dir, "alert")] == ["nan_loss"]
 

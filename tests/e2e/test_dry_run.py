@@ -54,6 +54,20 @@ def test_text_for_people(tmp_path: Path) -> None:
     assert not runs.exists()
 
 
+def test_fewer_reviews_to_score_than_one_batch_holds(tmp_path: Path) -> None:
+    for name, count in (("train", 40), ("test", 13)):
+        rows = [
+            f"{number}\t영화 {number} 정말 {'좋다' if number % 2 else '별로'}\t{number % 2}" for number in range(count)
+        ]
+        (tmp_path / f"{name}.tsv").write_text("\n".join(["id\tdocument\tlabel", *rows]), encoding="utf-8")
+    model = ("--preset", "tiny", "--set", "launch.device=cpu")
+    done = run_cli("train", "--data", str(tmp_path), *model, "--dry-run", "--json", runs=tmp_path / "runs")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["data"]["splits"] == {"train": 38, "dev": 2, "test": 13}
+    assert document["seconds"]["scoring"] > 0
+
+
 def test_wrong_use(tmp_path: Path) -> None:
     both = run_cli("train", *ARGUMENTS, "--dry-run", "--detach", runs=tmp_path)
     assert both.returncode == 2
