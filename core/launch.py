@@ -65,13 +65,20 @@ def absolute(config: RunConfig) -> RunConfig:
 def create_run(config: RunConfig, runs: Path) -> Path:
     """Make the run's directory with `config.toml` and a `queued` status; nothing is started yet.
 
-    Raises RunError when the directory cannot be made, ConfigError for a setting whose package is not installed.
+    Raises RunError when the directory cannot be made, ConfigError for a setting whose package is not installed,
+    DataError and ModelError for files and directories that are not there.
     """
     from core import config_file, needed_packages, reporting
+    from core.data_sources import resolve_source
+    from core.model_directory import check_directory
 
     reporting.check(config)
     needed_packages.check(config)
     resolved = absolute(config)
+    # A path that was mistyped should not leave a run behind, nor be told to nobody (`--detach`).
+    resolve_source(resolved.data)
+    if resolved.model.name is not None:
+        check_directory(resolved.model.name)
     name = resolved.launch.name or default_name(resolved)
     path = create_run_dir(runs, name)
     resolved.launch.name = name

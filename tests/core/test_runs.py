@@ -130,6 +130,8 @@ def test_an_order_nobody_takes_times_out(tmp_path: Path) -> None:
 def test_paths_in_a_runs_config_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "nsmc").mkdir()
+    for split in ("train", "test"):
+        (tmp_path / "nsmc" / f"ratings_{split}.txt").touch()
     run_dir = create_run(
         config_file.validate({"data": {"source": "nsmc"}, "model": {"preset": "tiny"}}), tmp_path / "r"
     )

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from core import config_file, control
+from core.errors import DataError, ModelError
 from core.launch import create_run, start_worker
 from core.predictions import Predictions
 from core.runs import load_run, process_start
@@ -263,10 +264,8 @@ def test_nan_loss_fails_with_reason_and_hint(tmp_path: Path) -> None:
     ("values", "code"),
     [
         ({"model": {"name": "no/such-model"}}, "offline"),
-        ({"model": {"name": "/no/such/dir"}}, "model"),
         ({"model": {"preset": "tiny", "config": {"num_lables": 3}}}, "model"),
         ({"model": {"preset": "tiny"}, "train": {"fp16": True}}, "config"),
-        ({"data": {"source": "/no/such/data"}, "model": {"preset": "tiny"}}, "data"),
         ({"data": {"source": "hub"}, "model": {"preset": "tiny"}}, "offline"),
     ],
 )
@@ -279,6 +278,31 @@ def test_what_cannot_be_found_fails_quickly_with_a_hint(tmp_path: Path, values: 
     assert failed["message"]
     assert failed["hint"]
     assert "Traceback" not in failed["message"]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"data": {"source": "sample"}, "model": {"name": "/no/such/dir"}},
+        {"data": {"source": "/no/such/data"}, "model": {"preset": "tiny"}},
+    ],
+)
+def test_a_mistyped_path_leaves_no_run(tmp_path: Path, values: dict[str, Any]) -> None:
+    """With --detach nobody would hear of it."""
+    with pytest.raises((DataError, ModelError), match="/no/such/") as caught:
+        create_run(config_file.validate(values), tmp_path / "runs")
+    assert caught.value.hint
+    assert not (tmp_path / "runs").exists()
+
+
+def test_data_that_is_gone_fails_the_run(tmp_path: Path) -> None:
+    for name in ("train.tsv", "test.tsv"):
+        (tmp_path / name).write_text("id\tdocument\tlabel\n1\t좋다\t1\n2\t별로\t0\n", encoding="utf-8")
+    values = {"data": {"source": str(tmp_path)}, "model": {"preset": "tiny"}}
+    run_dir = create_run(config_file.validate(values), tmp_path / "runs")
+    (tmp_path / "train.tsv").unlink()
+    assert run_worker(run_dir, timeout=60).returncode == 1
+    assert of(events(run_dir), "run_failed")[0]["error"] == "data"
 
 
 def test_a_full_disk_is_told(tmp_path: Path) -> None:
