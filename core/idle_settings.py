@@ -145,7 +145,7 @@ IDLE = (
     Idle(
         (
             *("ddp_find_unused_parameters", "ddp_bucket_cap_mb", "ddp_broadcast_buffers", "ddp_static_graph"),
-            *("ddp_backend", "ddp_timeout", "log_level_replica"),
+            *("ddp_backend", "ddp_timeout", "log_level_replica", "accelerator_config"),
         ),
         _alone,
         _ONE,

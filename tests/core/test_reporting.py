@@ -153,7 +153,7 @@ def test_trackio_holds_what_a_run_told_it(home: Path, tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(kept)) as connection:
         rows = connection.execute("SELECT run_name, metrics FROM metrics").fetchall()
     assert {name for name, _metrics in rows} == {run_dir.name}
-    assert any("train/loss" in metrics for _name, metrics in rows)
+    assert any(b"train/loss" in metrics for _name, metrics in rows)
 
 
 def test_refusals_name_the_reporter() -> None:
