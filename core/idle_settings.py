@@ -162,8 +162,9 @@ IDLE = (
     Idle(
         ("activation_checkpointing_kwargs", "gradient_checkpointing_kwargs"),
         lambda config: not _checkpointing(config),
-        N_("train.activation_checkpointing is off"),
-        N_("Set train.activation_checkpointing to true, or leave it out."),
+        # The name that every version allowed has.
+        N_("train.gradient_checkpointing is off"),
+        N_("Set train.gradient_checkpointing to true, or leave it out."),
     ),
     Idle(
         ("liger_kernel_config",),
