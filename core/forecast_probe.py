@@ -92,10 +92,12 @@ class _Measurement:
 
     def run(self) -> Forecast:
         """All of it, in the order of a run."""
-        free = _free_memory(self.config)
+        free = _gpu_memory(self.config)
+        host = _host_memory()
         progress = self.progress
         progress("loading", 0, 0)
         import psutil
+        import torch
         import transformers  # noqa: F401 - a part of every start, not of what a cache saves
 
         from core import training  # noqa: F401
@@ -107,6 +109,10 @@ class _Measurement:
         start = time.time() - psutil.Process().create_time() - phases.cached_later
         if len(prepared.tokens["train"]) == 0:
             raise DataError(_("there are no train reviews"), _("`nsmc-tui data check` shows what is in the data."))
+        if prepared.arguments.device.type != "cuda":
+            free = host
+        elif free is None:
+            free = torch.cuda.mem_get_info()
         probe = ProbeTrainer(self.config, prepared)
         progress("counting", 0, 0)
         data = data_figures(prepared, probe.batches, probe.costs)
@@ -269,16 +275,23 @@ class _Measurement:
         return Disk(checkpoint, kept, needed, shutil.disk_usage(place).free, str(self.runs))
 
 
-def _free_memory(config: RunConfig) -> tuple[int, int]:
-    """Bytes free on the device that the run would use, and all that it has, before anything of ours is on it."""
-    if config.launch.device != "cpu":
-        nvml = Nvml()
-        try:
-            samples = visible_gpus(nvml.sample())
-        finally:
-            nvml.close()
-        if samples:
-            return samples[0].memory_total - samples[0].memory_used, samples[0].memory_total
+def _gpu_memory(config: RunConfig) -> tuple[int, int] | None:
+    """Bytes free on the GPU that the run would use, and all that it has, before anything of ours is on it.
+
+    None without a GPU, and where NVML tells of none (AMD's): torch knows, but not before it has taken some itself.
+    """
+    if config.launch.device == "cpu":
+        return None
+    nvml = Nvml()
+    try:
+        samples = visible_gpus(nvml.sample())
+    finally:
+        nvml.close()
+    return (samples[0].memory_total - samples[0].memory_used, samples[0].memory_total) if samples else None
+
+
+def _host_memory() -> tuple[int, int]:
+    """Bytes of the machine's memory that are free for the run, and all of it."""
     host = Host().sample()
     return host.memory_free + process_rss(), host.memory_total
 

@@ -210,3 +210,21 @@ def test_explanations_agree_with_the_cpu(finished_run: Path) -> None:
             np.testing.assert_allclose(on_gpu, on_cpu, atol=1e-3)
         heads = [session.ask(questions.knock_out(finished_run / "model", text, 64), d).heads for d in ("cuda", "cpu")]
         np.testing.assert_allclose(*heads, atol=1e-4)
+
+
+def test_scoring_agrees_with_the_cpu(run_copy: Path) -> None:
+    """The run was trained and scored on the CPU; here its model is put on the GPU."""
+    import pyarrow.parquet as pq
+
+    from core import predictions
+    from core.evaluation import evaluate
+
+    def probabilities() -> Any:
+        return pq.read_table(predictions.path_for(run_copy, "test"))["prob_1"].to_numpy()
+
+    on_cpu = probabilities()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.max_memory_allocated()
+    evaluate(run_copy, split="test")
+    assert torch.cuda.max_memory_allocated() > before
+    np.testing.assert_allclose(probabilities(), on_cpu, atol=1e-3)
