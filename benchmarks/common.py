@@ -51,6 +51,18 @@ def parser(description: str | None, *, reviews: int, repeat: int, model: str = "
     return made
 
 
+def parse(made: argparse.ArgumentParser, **on_gpu: Any) -> argparse.Namespace:
+    """The options of this call; `on_gpu` are other defaults for `--device cuda`, so that it ends within ten minutes.
+
+    Starts of processes and the guide's tokenising take most of them with the shape of XLM-R base; steps take little.
+    """
+    options = made.parse_args()
+    if options.device == "cuda":
+        made.set_defaults(**on_gpu)
+        options = made.parse_args()
+    return options
+
+
 def data_source(options: argparse.Namespace) -> str:
     """The `data.source` of all runs."""
     if options.data is not None:

@@ -4,7 +4,7 @@ Peak resident memory (RSS) of whole processes, from their start to the end of tr
 on a GPU also the most that torch had allocated. Memory does not grow with steps, so each trains only a few. Ours
 with all reviews and with a thousand (in a file of their own: a limit would still read the whole file) shows what the
 data costs above the model: first with an empty cache, where reviews are read and tokenised, then again. Repeats
-alternate.
+alternate; on a GPU there is one.
 
 `python benchmarks/memory.py [--reviews 150000] [--device cuda --model xlm-roberta-base-shape --bf16]`
 """
@@ -29,7 +29,7 @@ def main() -> None:
     parser = common.parser(__doc__, reviews=150_000, repeat=3)
     parser.add_argument("--held-out", type=int, default=5_000, help="test reviews")
     parser.add_argument("--steps", type=int, default=50)
-    options = parser.parse_args()
+    options = common.parse(parser, repeat=1)
     common.set_threads(options)
     few = min(FEW, options.reviews)
     names = ("guide", "worker, first time", "worker, again", f"worker, {few} reviews")

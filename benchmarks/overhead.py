@@ -35,7 +35,7 @@ def main() -> None:
     """Measure and print the table."""
     parser = common.parser(__doc__, reviews=64_000, repeat=1)
     parser.add_argument("--how", choices=("abreast", "turns"), default=None, help="default: abreast on a CPU")
-    parser.add_argument("--segment", type=int, default=None, help="steps a pair; default 50 abreast, 400 in turns")
+    parser.add_argument("--segment", type=int, default=None, help="steps a pair; default 50 abreast, 250 in turns")
     parser.add_argument("--lead", type=int, default=100, help="steps not counted, of all or at the beginning of a turn")
     parser.add_argument("--keep", type=Path, default=None, help="add the pairs to this file, and count those in it")
     options = parser.parse_args()
@@ -43,7 +43,7 @@ def main() -> None:
         options.how = "abreast" if options.device == "cpu" and abreast.possible() else "turns"
     way = {"abreast": abreast, "turns": turns}[options.how]
     steps = -(-options.reviews // options.batch)
-    options.segment = min(steps, options.segment or {"abreast": 50, "turns": 400}[options.how])
+    options.segment = min(steps, options.segment or {"abreast": 50, "turns": 250}[options.how])
     options.lead = min(options.lead, {"abreast": steps, "turns": options.segment}[options.how] // 4)
     common.set_threads(options)
     # A process that ends between two turns is noticed by its empty line.
@@ -55,7 +55,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         directory = Path(temporary)
         model = common.make_model(options, directory)
-        config = common.make_config(options, model)
+        # As many steps as were asked for, in several epochs where the data holds fewer reviews.
+        config = common.make_config(options, model, train={"max_steps": steps})
         for turn in range(options.repeat):
             for row, pairs in way.measure(options, config, directory, shares, turn).items():
                 figures.setdefault(row, []).extend(pairs)

@@ -12,10 +12,10 @@ The learning rate rises for a tenth of the steps and then falls to zero, on both
 length. `--warmup 500` is its own number: in a run this short the rate is then at its highest at the end, where
 accuracies of seeds lie up to four points apart and tell nothing about the sides.
 
-Many seeds take long, so accuracies can be gathered in several calls: `--keep FILE` adds each answer to a file of JSON
-lines, and `--first-seed` goes on behind the seeds of an earlier call. The verdict is over all pairs of the same request
-in the file; the ratios are over this call's only. Ours are as old as the code that gave them: begin a new file for
-another one.
+On a GPU there are two repeats. Many seeds take long, so accuracies can be gathered in several calls: `--keep FILE` adds
+each answer to a file of JSON lines, and `--first-seed` goes on behind the seeds of an earlier call. The verdict is over
+all pairs of the same request in the file; the ratios are over this call's only. Ours are as old as the code that gave
+them: begin a new file for another one.
 
 `python benchmarks/train_throughput.py [--reviews 16000] [--device cuda --model xlm-roberta-base-shape --bf16]`
 """
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument(
         "--pad-reviews", action="store_true", help="the guide pads to the longest of these reviews, not of their split"
     )
-    options = parser.parse_args()
+    options = common.parse(parser, repeat=2)
     common.set_threads(options)
     sides: dict[str, tuple[str, Any]] = {
         GUIDE: ("guide.py", common.plain_environment),

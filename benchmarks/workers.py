@@ -128,8 +128,12 @@ def watched(run_dir: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     if not has_app():
         command = [sys.executable, "-P", "-c", READER, str(run_dir / EVENTS_FILE)]
         reader = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
-        yield "a reader of the events", reader
-        _end(reader)
+        try:
+            yield "a reader of the events", reader
+            _end(reader)
+        finally:
+            reader.kill()
+            reader.wait()
         return
     main, other = pty.openpty()
     fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", *SCREEN, 0, 0))

@@ -12,14 +12,17 @@ import pytest
 
 from core import data, models, preset_tokenizer
 from core.config import DataConfig
+from core.sample import generate
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCHMARKS = ROOT / "benchmarks"
+LITTLE = "a directory with 64 reviews"
 SIZES = {
     "train_throughput.py": ("--reviews", "64", "--held-out", "64"),
     "eval_throughput.py": ("--held-out", "200"),
     "overhead.py": ("--reviews", "96"),
-    "overhead.py, in turns": ("--reviews", "96", "--how", "turns"),
+    # More reviews than there are: as many steps all the same.
+    "overhead.py, in turns": ("--reviews", "96", "--batch", "8", "--how", "turns", "--data", LITTLE),
     "cold_start.py": ("--reviews", "200", "--model", "tiny"),
     "cold_start.py, of a directory": ("--reviews", "200", "--bf16"),
     "inspector.py": ("--texts", "3", "--tokens", "32"),
@@ -67,11 +70,20 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def outputs(environment: dict[str, str], model: Path) -> dict[str, str]:
+def little(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("little")
+    for split in ("train", "test"):
+        rows = [f"{row}\t{text}\t{label}" for row, text, label in generate(split)[:64]]
+        (directory / f"ratings_{split}.txt").write_text("\n".join(["id\tdocument\tlabel", *rows]) + "\n", "utf-8")
+    return directory
+
+
+@pytest.fixture(scope="module")
+def outputs(environment: dict[str, str], model: Path, little: Path) -> dict[str, str]:
     """What each benchmark prints. All at once: most of their time is importing torch in fresh processes."""
     running = {}
     for name, sizes in SIZES.items():
-        options = ["--data", "sample", "--repeat", "1", *sizes]
+        options = ["--data", "sample", "--repeat", "1", *(str(little) if one == LITTLE else one for one in sizes)]
         if "--model" not in sizes:
             options += ["--model", str(model)]
         running[name] = subprocess.Popen(
