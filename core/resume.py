@@ -101,9 +101,13 @@ def deciding(config: RunConfig) -> dict[str, Any]:
 
 def _check_unchanged(config: RunConfig, chosen: checkpoints.Checkpoint, file: Path) -> None:
     """Raise ResumeError where `config` would go on from `chosen` with other settings than those that made it."""
-    before = checkpoints.kept(checkpoints.state_of(chosen.path)).get("settings")
+    stored = checkpoints.kept(checkpoints.state_of(chosen.path))
+    before = stored.get("settings")
     if not isinstance(before, dict):
         return
+    world = config.launch.processes * config.launch.nodes
+    if config.train.max_tokens is not None and stored.get("world", world) != world:
+        raise _other_batches("launch.processes")
     now, usual = deciding(config), deciding(RunConfig())
     for key in sorted({*before, *now}):
         # A setting that only one of the two knows came or went with a release: it counts where it was set.
@@ -117,6 +121,17 @@ def _check_unchanged(config: RunConfig, chosen: checkpoints.Checkpoint, file: Pa
             )
 
 
+def _other_batches(key: str) -> ConfigError:
+    """A budget of tokens cuts an epoch into batches, which ranks and accumulation share out."""
+    return ConfigError(
+        _("{key} cannot change in the middle of a run with train.max_tokens: steps would have other reviews").format(
+            key=key
+        ),
+        _("Go on with as many processes, nodes and accumulation steps as before."),
+        key=key,
+    )
+
+
 def changed_config(before: RunConfig, sets: list[tuple[list[str], Any]]) -> RunConfig:
     """`before` with the assignments `sets`. Raises ConfigError for one that would make the run another one."""
     values = config_file.plain(before)
@@ -125,6 +140,8 @@ def changed_config(before: RunConfig, sets: list[tuple[list[str], Any]]) -> RunC
     after = config_file.validate(values)
     for key in config_file.changed(after, before):
         section, name = key.split(".", 1)
+        if after.train.max_tokens is not None and (section, name) in BATCH[1:]:
+            raise _other_batches(key)
         if name in CHANGEABLE.get(section, ()) or (section, name) in BATCH:
             continue
         raise ConfigError(

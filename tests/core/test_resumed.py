@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,10 +13,10 @@ from transformers import TrainerState
 
 from core import checkpoints, config_file
 from core.callback import MonitorCallback
-from core.errors import ResumeError
+from core.errors import ConfigError, ResumeError
 from core.orders import Orders
 from core.recorder import Recorder
-from core.resume import prepare
+from core.resume import changed_config, prepare
 from core.resumed import Resumed
 from tests.conftest import run_cli
 
@@ -63,6 +64,32 @@ def test_what_may_change_may_be_edited_too(run_copy: Path) -> None:
     edit(run_copy, "per_device_train_batch_size = 32", "per_device_train_batch_size = 16")
     edit(run_copy, "gradient_accumulation_steps = 1", "gradient_accumulation_steps = 2")
     assert prepare(run_copy, LONGER) == last(run_copy).step
+
+
+@pytest.mark.parametrize("key", ["launch.processes", "launch.nodes", "train.gradient_accumulation_steps"])
+def test_a_budget_of_tokens_keeps_its_ranks_and_accumulation(key: str) -> None:
+    """The number of reviews in a step says nothing there: 8 by one process are not twice 4 by two."""
+    values = {"model": {"preset": "tiny"}, "launch": {"processes": 2, "nodes": 2, "rdzv_endpoint": "gpu1:29500"}}
+    batch = {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 2}
+    several = [([*key.split(".")], 1), (["train", "per_device_train_batch_size"], 8)]
+    plain = config_file.validate({**values, "train": batch})
+    assert changed_config(plain, several) != plain
+    with pytest.raises(ConfigError, match=r"train\.max_tokens") as caught:
+        changed_config(config_file.validate({**values, "train": {**batch, "max_tokens": 2048}}), several)
+    assert caught.value.key == key
+
+
+def test_an_edited_number_of_processes_is_noticed_with_a_budget_of_tokens(run_copy: Path) -> None:
+    edit(run_copy, "[train]", "[train]\nmax_tokens = 2048")
+    state = last(run_copy).path / checkpoints.STATE_FILE
+    kept = json.loads(state.read_text())
+    checkpoints.kept(kept)["settings"]["train.max_tokens"] = 2048
+    state.write_text(json.dumps(kept))
+    assert prepare(run_copy, LONGER) == last(run_copy).step
+    edit(run_copy, "per_device_train_batch_size = 32", "per_device_train_batch_size = 16")
+    edit(run_copy, "processes = 1", "processes = 2")
+    with pytest.raises(ConfigError, match=r"train\.max_tokens"):
+        prepare(run_copy, [(["train", "num_train_epochs"], 4)])
 
 
 def test_other_train_reviews_end_the_run_before_its_first_step(run_copy: Path) -> None:
