@@ -392,6 +392,8 @@ answer = {{
 }}
 (runs / "filler").unlink(missing_ok=True)
 subprocess.run(["mount", "-o", "remount,size=400m", str(runs)], check=True)
+# Whoever starts a worker passes over what was ordered in an earlier life.
+(run_dir / "control.jsonl").unlink(missing_ok=True)
 again = subprocess.run([*work, "--resume"], capture_output=True, text=True, env=environment)
 answer.update(again=load_run(run_dir).state, step=load_run(run_dir).step, second=again.stderr[-2000:])
 print(json.dumps(answer))
