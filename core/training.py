@@ -108,8 +108,9 @@ def _choose_device(config: RunConfig, values: dict[str, Any]) -> None:
 def _choose_precision(config: RunConfig, values: dict[str, Any]) -> None:
     """bfloat16 and TF32 where the GPU has them and the config says nothing; refuses what no device here can do."""
     cuda = torch.cuda.is_available() and not values.get("use_cpu")
-    half = [name for name in ("fp16", "bf16") if values.get(name)]
-    if half and not cuda and not (half == ["bf16"] and config.launch.device == "cpu"):
+    half = [name for name in ("fp16", "bf16", "fp16_full_eval", "bf16_full_eval") if values.get(name)]
+    on_cpu = config.launch.device == "cpu" and all(name.startswith("bf16") for name in half)
+    if half and not cuda and not on_cpu:
         raise ConfigError(
             _("train.{name} needs a GPU, and torch finds none").format(name=half[0]),
             _('Leave it out; bfloat16 on the CPU takes launch.device = "cpu".'),

@@ -125,6 +125,16 @@ def arguments(tmp_path: Path, **train: object) -> tuple[object, object]:
     return config, build_arguments(config, tmp_path)
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("field", ["bf16", "bf16_full_eval", "fp16_full_eval"])
+def test_half_precision_without_a_gpu_is_refused_with_the_way_out(tmp_path: Path, field: str) -> None:
+    """transformers would say so too, but of its own `use_cpu`."""
+    values = {"model": {"preset": "tiny"}, "train": {field: True}}
+    with pytest.raises(ConfigError, match=f"train.{field} needs a GPU") as caught:
+        build_arguments(config_file.validate(values), tmp_path)
+    assert "launch.device" in caught.value.hint
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_accumulation_gives_the_large_batchs_loss_and_gradient(
     tmp_path: Path, tokens: Dataset, tokenizer: object, smoothing: float
