@@ -83,9 +83,14 @@ class QuickScreen(Screen[ScreenResultType]):
             self._layout_required = True
         elif self is not app.screen:
             # Textual would draw all of the dialog's screen again, and once more at the next change. A change below may
-            # end in the middle of a wide letter of the dialog: whole lines are looked at.
+            # end in the middle of a wide letter of the dialog: whole lines are looked at. One by one: all of them in
+            # one region, as when another screen comes over this one, would be sent as a whole picture.
             if changed and self.is_current:
-                app.screen.refresh(*{Region(0, region.y, self.size.width, region.height) for region in changed})
+                width, lines = self.size.width, {y for region in changed for y in region.line_range}
+                app.screen._set_dirty(*(Region(0, y, width, 1) for y in lines))
+                # `refresh` would forget the dialog's own widgets that wait for their turn.
+                app.screen._dirty_widgets.add(app.screen)
+                app.screen.check_idle()
             changed.clear()
         else:
             super()._compositor_refresh()

@@ -23,6 +23,7 @@ from tui.terminal_codes import BARE, Look, look_of, system_of
 
 if TYPE_CHECKING:
     from rich.color import ColorSystem
+    from textual.strip import Strip
 
 EMOJI = "\U0001f000"
 """From here on terminals have widths of their own."""
@@ -61,9 +62,16 @@ class TerminalMemory:
             self._styles.clear()
             self._system = system
 
-    def note(self, x: int, y: int, segments: Iterable[Segment]) -> None:
-        """`segments` were written from (`x`, `y`) on."""
-        self._noted.setdefault(y, []).append((x, segments))
+    def noted(self, x: int, y: int, strips: Sequence[Strip]) -> bool:
+        """Whether `strips` stand in line `y` from `x` on, written as a whole; from now on they count as written."""
+        found: list[tuple[int, Iterable[Segment]]] = []
+        for strip in strips:
+            found.append((x, strip))
+            x += strip.cell_length
+        if self._noted.get(y) == found:
+            return True
+        self._noted[y] = found
+        return False
 
     def replace(self, x: int, y: int, segments: Iterable[Segment]) -> list[tuple[Look, Run]] | None:
         """What has to be written so that `segments` stand from (`x`, `y`) on; None where all of them have to be.

@@ -63,7 +63,10 @@ class Pieces(CompositorUpdate):
 
 
 class FrugalLayout(LayoutUpdate):
-    """A whole region, line by line."""
+    """A whole region, line by line; lines that stand there already are left out.
+
+    When a screen comes or goes Textual draws all of it two or three times.
+    """
 
     def __init__(self, strips: list[Iterable[Strip]], region: Region, memory: TerminalMemory | None = None) -> None:
         super().__init__(strips, region)
@@ -76,12 +79,12 @@ class FrugalLayout(LayoutUpdate):
         if memory is not None:
             memory.begin(console)
         for y, line in enumerate(self.strips, self.region.y):
-            x = self.region.x
+            x, strips = self.region.x, list(line)
+            if memory is not None and memory.noted(x, y, strips):
+                continue
             writer.move(x, y)
-            for strip in line:
+            for strip in strips:
                 writer.write(strip)
-                if memory is not None:
-                    memory.note(x, y, strip)
                 x += strip.cell_length
                 if any(cells_of(segment.text) is None for segment in strip):
                     # A terminal that takes it for wider or narrower shows what follows in its place all the same.

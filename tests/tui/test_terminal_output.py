@@ -130,6 +130,25 @@ def test_only_cells_that_differ_are_written(system: str | None, pictures: list[l
         assert shown(*written) == shown(plain)
 
 
+@given(PICTURES, SPANS)
+def test_of_a_whole_picture_lines_that_stand_there_are_left_out(pictures: list[list[Parts]], spans: list[Any]) -> None:
+    target, memory, region = console(), TerminalMemory(), Region(0, 0, WIDTH, HEIGHT)
+    written: list[str] = []
+    for picture in pictures:
+        lines = [strip(parts) for parts in picture]
+        wanted = [(y, first, last) for y, first, last in spans if first < last]
+        part = ChopsUpdate([{0: line} for line in lines], wanted, [[WIDTH]] * HEIGHT)
+        both = (part, LayoutUpdate([[line] for line in lines], region))
+        written += [frugal(update, memory).render_segments(target) for update in both]
+        plain = LayoutUpdate([[line] for line in lines], region).render_segments(target)
+        assert shown(*written) == shown(plain)
+        # Drawn again, as when a screen comes or goes.
+        again = LayoutUpdate([[strip(parts)] for parts in picture], region)
+        assert frugal(again, memory).render_segments(target) == ""
+    memory.forget()
+    assert frugal(again, memory).render_segments(target) != ""
+
+
 def test_where_widths_are_in_doubt_all_is_written() -> None:
     target, memory = console(), TerminalMemory()
 
