@@ -72,7 +72,7 @@ def _scores(metrics: dict[str, Any]) -> str:
     for prefix, split in (("test", "test"), ("eval", "dev")):
         accuracy = _number(metrics.get(f"{prefix}_accuracy"))
         if accuracy is not None:
-            return "  " + _("{split} accuracy {value}").format(split=split, value=formats.number(accuracy))
+            return " · " + _("{split} accuracy {value}").format(split=split, value=formats.number(accuracy))
     return ""
 
 

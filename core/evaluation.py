@@ -47,7 +47,7 @@ def _model_hint(run_dir: Path) -> str:
         return _("The run ended before it was written; its last checkpoint is {path}.").format(
             path=checkpoints[-1].parent
         )
-    return _("The run ended before it saved anything; start a new one from its settings (c in the list of runs).")
+    return _("The run ended before it saved anything; start a new one from its settings (T in the list of runs).")
 
 
 def evaluate(

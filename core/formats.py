@@ -122,6 +122,19 @@ def order(action: str) -> str:
     return words.get(action, action)
 
 
+def metric(name: str) -> str:
+    """A score without its split, as people call it; what is not ours as it is called."""
+    words = {
+        "accuracy": _("accuracy"),
+        "f1": "F1",
+        "precision": _("precision"),
+        "recall": _("recall"),
+        "macro_f1": _("macro F1"),
+        "loss": _("loss"),
+    }
+    return words.get(name, name)
+
+
 def split_name(split: str) -> str:
     """Which split a figure is of, short enough for a column."""
     return {"test": "test", "eval": "dev"}.get(split, split)

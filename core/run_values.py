@@ -61,7 +61,7 @@ FIELDS: dict[str, Field] = {
     "id": Field("text", lambda run, _facts: run.id, N_("id, the directory's name")),
     "model": Field("text", lambda run, _facts: run.model, N_("model")),
     "data": Field("text", lambda run, _facts: run.data, N_("data")),
-    "host": Field("text", lambda run, _facts: run.host, N_("machine")),
+    "host": Field("text", lambda run, _facts: run.host, N_("host")),
     "phase": Field("text", lambda run, _facts: run.phase if run.live else "", N_("what it is doing")),
     "tag": Field("words", lambda run, _facts: run.tags, N_("tag")),
     "note": Field("text", lambda run, _facts: run.note, N_("note")),

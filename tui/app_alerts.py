@@ -191,7 +191,8 @@ class AlertingApp(TypeAheadApp[None]):
         return not (here and ending)
 
     def _toast(self, one: RunAlert) -> None:
-        text = f"{visible(one.run)}: {visible(one.alert.message)}"
+        # Messages have colons of their own.
+        text = f"{visible(one.run)} · {visible(one.alert.message)}"
         if one.alert.hint:
             text += f"\n{visible(one.alert.hint)}"
         self.notify(text, severity=SEVERITIES.get(one.alert.level, "information"), timeout=8, markup=False)
@@ -201,7 +202,7 @@ class AlertingApp(TypeAheadApp[None]):
         if way in ("bell", "both"):
             self.bell()
         if way in ("osc9", "both") and self._driver is not None and not self.is_headless:
-            self._driver.write(osc9(f"{one.run}: {one.alert.message}", os.environ))
+            self._driver.write(osc9(f"{one.run} · {one.alert.message}", os.environ))
 
     def action_alerts(self) -> None:
         """The list of alerts."""

@@ -286,19 +286,13 @@ class Chart:
     def _y_labels(self, window: Window, rows: int) -> tuple[tuple[int, str], ...]:
         count = 3 if rows >= 5 else 2 if rows >= 2 else 1
         span = window.top - window.bottom
-        step = nice_step(span, 16)
-        labels: dict[int, str] = {}
-        for part in range(count):
-            share = part / max(1, count - 1)
-            row = round(share * (rows - 1))
-            # The middle label tells the value at its row, not at the middle.
-            value = window.bottom + span * (row / max(1, rows - 1))
-            if window.log:
-                value = 10**value
-                labels[row] = f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")
-            else:
-                labels[row] = self.metric.tick(value, step)
-        return tuple((row, text[:6] + " ") for row, text in labels.items())
+        # A label in the middle tells the value at its row, not at the middle.
+        places = sorted({round(part / max(1, count - 1) * (rows - 1)) for part in range(count)})
+        values = [window.bottom + span * (row / max(1, rows - 1)) for row in places]
+        if window.log:
+            values = [10**value for value in values]
+        texts = self.metric.ticks(values, nice_step(values[-1] - values[0] or span, 16), log=window.log)
+        return tuple((row, text + " ") for row, text in zip(places, texts, strict=True))
 
     @staticmethod
     def _x_labels(look: Look, columns: int) -> tuple[tuple[int, str], ...]:
@@ -309,7 +303,11 @@ class Chart:
             middle = (columns - 1) // 2
             text = axis_text(look.axis, left + (right - left) * middle / (columns - 1))
             labels.insert(1, (middle, text))
-        return tuple(labels)
+        # Of a single place one label says as much as three.
+        first: dict[str, int] = {}
+        for column, text in labels:
+            first.setdefault(text, column)
+        return tuple((column, text) for text, column in first.items())
 
 
 def _moved(found: Extremes, axis: Axis) -> Extremes:

@@ -38,6 +38,9 @@ TITLES = {
     "eval_accuracy": N_("dev accuracy"),
     "eval_loss": N_("dev loss"),
     "eval_f1": N_("dev F1"),
+    "eval_precision": N_("dev precision"),
+    "eval_recall": N_("dev recall"),
+    "eval_macro_f1": N_("dev macro F1"),
     "learning_rate": N_("learning rate"),
     "grad_norm": N_("gradient norm"),
     "samples_per_second": N_("reviews per second"),
@@ -60,6 +63,7 @@ COUNTS = re.compile(r".*_per_second$")
 # A value that was not told at the very place of the cursor is looked for in as many events before it.
 LOOK_BACK = 256
 LONGEST_TICK = 6
+BYTE_UNITS = ((30, "G"), (20, "M"), (10, "K"))
 # The right edge of a live run moves by about such a part of what there is: every move draws everything anew.
 JUMPS = 5
 
@@ -97,6 +101,8 @@ class Metric:
         """A value as people read it."""
         if not math.isfinite(value):
             return "NaN"
+        # Columns keep seven digits; the others would round a half the other way than wherever else the value stands.
+        value = float(f"{value:.7g}")
         if BYTES.match(self.key):
             return formats.size(value)
         if SECONDS.match(self.key):
@@ -105,13 +111,34 @@ class Metric:
             return formats.count(value)
         return number_text(value)
 
-    def tick(self, value: float, step: float) -> str:
-        """A value at the y-axis, in ASCII and at most seven cells."""
+    def ticks(self, values: Sequence[float], step: float, *, log: bool = False) -> list[str]:
+        """Values at the y-axis from below, about `step` apart, in ASCII and at most `LONGEST_TICK` cells each.
+
+        Where no label has room for the digits that differ, those above the lowest say how much more they are.
+        """
+        texts = [self._tick(value, step, log)[:LONGEST_TICK] for value in values]
+        if len(set(texts)) == len(texts):
+            return texts
+        lowest = self._tick(values[0], step, False)[:LONGEST_TICK]
+        return [lowest, *(self._more(value - values[0]) for value in values[1:])]
+
+    def _tick(self, value: float, step: float, log: bool) -> str:
+        if log:
+            return short_power(f"{value:.0e}")
         if BYTES.match(self.key):
             return _giga_text(value / (1 << 30), step / (1 << 30))
         if SECONDS.match(self.key):
             return clock_text(value)
         return tick_text(value, step)
+
+    def _more(self, value: float) -> str:
+        if BYTES.match(self.key):
+            power, unit = next(((power, unit) for power, unit in BYTE_UNITS if value >= 1 << power), BYTE_UNITS[-1])
+            return f"+{value / (1 << power):.0f}{unit}"
+        unit = "s" if SECONDS.match(self.key) else ""
+        text = short_power(f"{value:.1g}")
+        room = LONGEST_TICK - 1 - len(unit)
+        return f"+{text if len(text) <= room else short_power(f'{value:.0e}')}{unit}"
 
 
 def _giga_text(value: float, step: float) -> str:
@@ -123,19 +150,24 @@ def number_text(value: float) -> str:
     """A number with about four digits that count."""
     size = abs(value)
     if size and (size < 1e-3 or size >= 1e7):
-        return f"{value:.2e}".replace("e-0", "e-").replace("e+0", "e")
+        return short_power(f"{value:.2e}")
     if size >= 1000:
         return f"{value:,.0f}"
     return f"{value:.4f}" if size < 10 else f"{value:.2f}"
+
+
+def short_power(text: str) -> str:
+    """A number with a power of ten, without the signs and zeros that say nothing: `2e-5`."""
+    return text.replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
 
 
 def tick_text(value: float, step: float) -> str:
     """A number at an axis whose numbers are `step` apart."""
     size = max(abs(value), step)
     if size >= 1e6:
-        return f"{value:.1e}".replace("e+0", "e").replace("e+", "e")
+        return short_power(f"{value:.1e}")
     if size < 1e-2 and step < 1e-4:
-        return "0" if value == 0 else f"{value:.1e}".replace("e-0", "e-")
+        return "0" if value == 0 else short_power(f"{value:.1e}")
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))
     # Of numbers that lie close together the digits that differ, as far as there is room.
     decimals = min(decimals, max(0, LONGEST_TICK - 1 - len(f"{value:,.0f}")))
@@ -230,7 +262,7 @@ def axis_text(name: str, value: float) -> str:
         return f"{value:.2f}"
     if name == "time":
         return clock_text(value)
-    return f"{value:,.0f}"
+    return f"{value:z,.0f}"
 
 
 def clock_text(seconds: float) -> str:

@@ -208,7 +208,7 @@ class Telemetry:
             numbers = {name: value for name, value in metrics.items() if name not in EVAL_PLACES}
             self._add_point(f"eval {split}", float(step), event, epoch, numbers)
         shown = "  ".join(
-            f"{name.split('_', 1)[1]} {formats.number(value)}"
+            f"{formats.metric(name.split('_', 1)[1])} {formats.number(value)}"
             for name, value in metrics.items()
             if "_" in name and name.split("_", 1)[-1] in ("accuracy", "f1", "loss")
         )

@@ -45,13 +45,13 @@ async def test_orders_crash_and_resume_on_the_screen(
         await until(pilot, lambda: app.screen._feed.telemetry.last.get("step", 0) > 20, timeout=120)  # type: ignore[attr-defined]
         assert 0 <= app.screen._feed.telemetry.last["loader_stall"] <= 1  # type: ignore[attr-defined]
         await pilot.press("b")
-        await until(pilot, lambda: "✓ save checkpoint-" in order_line(app), timeout=60)
+        await until(pilot, lambda: "✓ save · checkpoint-" in order_line(app), timeout=60)
         await pilot.press("v")
-        await until(pilot, lambda: "✓ evaluate dev accuracy 0." in order_line(app), timeout=60)
+        await until(pilot, lambda: "✓ evaluate · dev accuracy 0." in order_line(app), timeout=60)
         await pilot.press("z")
-        await until(pilot, lambda: "✓ pause paused" in order_line(app), timeout=60)
+        await until(pilot, lambda: "✓ pause · paused" in order_line(app), timeout=60)
         await pilot.press("z")
-        await until(pilot, lambda: "✓ continue it goes on" in order_line(app), timeout=60)
+        await until(pilot, lambda: "✓ continue · it goes on" in order_line(app), timeout=60)
         await pilot.press("d")
         await until(pilot, lambda: "it trains on the CPU" in screen_text(app), timeout=60)
         await pilot.press("d")
@@ -71,7 +71,7 @@ async def test_orders_crash_and_resume_on_the_screen(
         await until(pilot, lambda: "Stop this run?" in screen_text(app))
         await pilot.press("y")
         await until(pilot, lambda: load_run(run_dir).state == "stopped", timeout=120)
-        await until(pilot, lambda: "✓ stop the run has ended: stopped" in order_line(app), timeout=20)
+        await until(pilot, lambda: "✓ stop · the run has ended: stopped" in order_line(app), timeout=20)
         await until(pilot, lambda: sent.exists() and '"stopped"' in sent.read_text(), timeout=30)
     told = [json.loads(line) for line in sent.read_text().splitlines() if line.strip()]
     assert [one["code"] for one in told] == ["crashed", "stopped"]

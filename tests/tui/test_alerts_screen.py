@@ -102,8 +102,8 @@ async def test_new_alerts_are_toasts_and_old_ones_are_not(tmp_path: Path, own_se
         await until(pilot, lambda: [one.alert.code for one in app.alerts[2:]] == ["disk", "stopped"])
         await until(pilot, lambda: len(app._notifications) == 2)
         toast, end = app._notifications
-        assert end.message == "first: the run has ended: stopped"
-        assert toast.message == "first: [bold]x[/x] ␛]0;pwned␇\ndelete"
+        assert end.message == "first · the run has ended: stopped"
+        assert toast.message == "first · [bold]x[/x] ␛]0;pwned␇\ndelete"
         assert toast.markup is False
 
 

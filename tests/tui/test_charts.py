@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from textual.pilot import Pilot
 from textual.widgets import Input
 
@@ -21,9 +23,10 @@ from tests.tui.test_columns import plain_ema
 from tests.tui.test_screens import control_bytes, screen_text, until
 from tui.app import NsmcTuiApp
 from tui.chart_choices import Choices
-from tui.chart_model import tick_text
+from tui.chart_model import LONGEST_TICK, Metric, tick_text
 from tui.columns import Track
 from tui.feed import RunFeed
+from tui.raster import nice_bounds, nice_step
 from tui.screens.monitor import MonitorScreen
 from tui.widgets.chart_grid import ChartGrid
 
@@ -42,6 +45,50 @@ STEPS = 200
 )
 def test_numbers_at_an_axis_can_be_told_apart(values: tuple[float, ...], step: float, texts: list[str]) -> None:
     assert [tick_text(value, step) for value in values] == texts
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "texts"),
+    [
+        ("eval_loss", (0.69310, 0.693115, 0.69313), ["0.6931", "+1e-5", "+3e-5"]),
+        ("eval_loss", (0.6930, 0.6931, 0.6933), ["0.6930", "0.6931", "0.6933"]),
+        ("samples_per_second", (1234.0, 1234.2, 1234.4), ["1,234", "+0.2", "+0.4"]),
+        ("rss", (2 << 30, (2 << 30) + 20_480, (2 << 30) + 40_960), ["2.000G", "+20K", "+40K"]),
+        ("eval_runtime", (12.0, 12.1, 12.2), ["12s", "+0.1s", "+0.2s"]),
+        ("loss", (-0.69313, -0.693115, -0.69310), ["-0.693", "+1e-5", "+3e-5"]),
+    ],
+)
+def test_labels_of_a_small_range_are_told_apart(key: str, values: tuple[float, ...], texts: list[str]) -> None:
+    metric = Metric(key, "step", key)
+    assert metric.ticks(values, nice_step(values[-1] - values[0], 16)) == texts
+    assert all(len(text) <= LONGEST_TICK for text in texts)
+
+
+def test_a_score_reads_as_wherever_else_it_stands() -> None:
+    # 583 of 800: columns hold it with seven digits, which would round the other way.
+    for score in (583 / 800, 0.12345, 0.98765):
+        assert Metric("test_accuracy", "eval test", "test_accuracy").text(float(np.float32(score))) == f"{score:.4f}"
+
+
+def test_labels_of_a_small_range_on_a_logarithmic_scale_are_told_apart() -> None:
+    metric = Metric("loss", "step", "loss")
+    assert metric.ticks((0.01, 0.1, 1.0), 0.05, log=True) == ["1e-2", "1e-1", "1e0"]
+    assert metric.ticks((0.691, 0.692, 0.694), 2e-4, log=True) == ["0.6910", "+0.001", "+0.003"]
+
+
+@given(
+    st.floats(-1e6, 1e6, allow_subnormal=False),
+    st.floats(1e-7, 1e5),
+    st.sampled_from(["loss", "rss", "eta", "samples_per_second", "learning_rate"]),
+    st.booleans(),
+)
+def test_no_two_labels_of_an_axis_are_alike(low: float, span: float, key: str, log: bool) -> None:
+    low = abs(low) + 1e-3 if log else low
+    low, high = nice_bounds(low, low + span)
+    values = [low, low + (high - low) * 0.4, high]
+    assume(values[1] > low and high - low > 1e-9 * abs(high) and (key != "rss" or high - low > 8192))
+    texts = Metric(key, "step", key).ticks(values, nice_step(high - low, 16), log=log)
+    assert len(set(texts)) == len(texts)
 
 
 @pytest.fixture
@@ -134,7 +181,7 @@ async def test_the_cursor_reads_all_charts_at_once(run: Path) -> None:
         await until(pilot, lambda: caption(app, "loss") == f"{loss_at(1):.4f}")
         await pilot.press("enter")
         await until(pilot, lambda: grid.enlarged and "smoothed" in screen_text(app))
-        assert re.search(rf"^ +1 +1 +{loss_at(1):.4f} +{loss_at(1):.4f}", screen_text(app), re.M)
+        assert re.search(rf"^ +1 +{loss_at(1):.4f} +{loss_at(1):.4f}", screen_text(app), re.M)
         await pilot.press("escape")
         await until(pilot, lambda: grid.cursor is None and grid.enlarged)
         await pilot.press("escape")

@@ -22,6 +22,7 @@ from tui.screens.stop_at import StopAtScreen, StopPlan, read_stop
 from tui.widgets.failure_card import FailureCard
 from tui.widgets.log_view import LogView
 from tui.widgets.order_line import OrderLine
+from tui.widgets.run_progress import RunProgress
 
 SIZES = [(80, 24), (160, 48)]
 
@@ -43,21 +44,23 @@ async def test_an_order_is_shown_as_sent_taken_and_done(tmp_path: Path) -> None:
         await opened(pilot, app)
         height = app.screen.query_one(OrderLine).region
         await pilot.press("b")
-        await until(pilot, lambda: "save sent" in letters(app, OrderLine))
+        await until(pilot, lambda: "save · sent" in letters(app, OrderLine))
         (order,) = orders(run)
         emit(run, "order", action="save", taken_at_step=61, id=order["id"])
-        await until(pilot, lambda: "save taken at step 61" in letters(app, OrderLine))
+        await until(pilot, lambda: "save · taken at step 61" in letters(app, OrderLine))
         emit(run, "checkpoint", step=61, path="x", metric=None, best=False)
-        await until(pilot, lambda: "✓ save checkpoint-61 saved" in letters(app, OrderLine))
+        await until(pilot, lambda: "✓ save · checkpoint-61 saved" in letters(app, OrderLine))
         with (run / "control.jsonl").open("a") as file:
             file.write('{"v":1,"ts":1.0,"id":"of kim","action":"evaluate","by":"kim [/]"}\n')
-        await until(pilot, lambda: "evaluate sent (kim [/])" in letters(app, OrderLine))
+        await until(pilot, lambda: "evaluate · sent (kim [/])" in letters(app, OrderLine))
         emit(run, "order", action="evaluate", taken_at_step=62, id="of kim", refused="there is no dev split to score")
         await until(pilot, lambda: "refused: there is no dev split" in letters(app, OrderLine))
         assert app.screen.query_one(OrderLine).region == height
 
 
-async def test_what_is_taken_waits_while_paused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("language", ["en", "ko"])
+async def test_what_is_taken_waits_while_paused(tmp_path: Path, language: str) -> None:
+    set_language(language)
     run = live_run(tmp_path)
     emit_steps(run, 3)
     app = NsmcTuiApp(tmp_path, run=run)
@@ -67,9 +70,14 @@ async def test_what_is_taken_waits_while_paused(tmp_path: Path) -> None:
         await until(pilot, lambda: len(orders(run)) == 2)
         for order in orders(run):
             emit(run, "order", action=order["action"], taken_at_step=61, id=order["id"])
+        emit(run, "phase", name="evaluating", split="dev", done=0, total=4)
         write_status(run, {**read_status(run), "state": "paused"})
-        await until(pilot, lambda: "evaluate waits for the end" in letters(app, OrderLine))
-        assert "pause paused" in letters(app, OrderLine)
+        waits = {"en": "evaluate · waits for the end", "ko": "평가 · 일시정지가 끝나기를"}[language]
+        await until(pilot, lambda: waits in letters(app, OrderLine))
+        # In Korean a pause and being paused are one word.
+        assert {"en": "✓ pause · paused", "ko": "✓ 일시정지\n"}[language] in letters(app, OrderLine)
+        # How far the training is, not the evaluation that the pause came into.
+        assert "1,200 / 4,688" in letters(app, RunProgress)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +140,7 @@ async def test_stop_at_an_epoch_is_sent_and_shown(tmp_path: Path) -> None:
         await until(pilot, lambda: isinstance(app.screen, StopAtScreen))
         await pilot.press("tab", "0", "full_stop", "7", "enter")
         await until(pilot, lambda: orders(run) and orders(run)[0].get("epoch") == 0.7)
-        await until(pilot, lambda: "stop at epoch 0.7 · sent" in letters(app, OrderLine))
+        await until(pilot, lambda: "stop at · epoch 0.7 · sent" in letters(app, OrderLine))
         await pilot.press("a")
         await until(pilot, lambda: isinstance(app.screen, StopAtScreen))
         await pilot.press("escape")

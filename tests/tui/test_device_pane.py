@@ -51,7 +51,7 @@ async def test_device_pane(
         await until(pilot, lambda: isinstance(app.screen, MonitorScreen) and app.screen._feed.run is not None)
         if size[0] < 160:
             await pilot.press("d")
-        words = {"en": "No sample yet", "ko": "아직 표본이"}[language] if kind == "empty" else "12,345"
+        words = {"en": "No sample yet", "ko": "아직 측정값이"}[language] if kind == "empty" else "12,345"
         await until(pilot, lambda: words in panel(app))
         assert panel(app) == snapshot
         assert all(len(line) <= size[0] for line in panel(app).split("\n"))

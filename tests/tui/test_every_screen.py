@@ -60,6 +60,13 @@ TABLE: dict[str, tuple[str, str, str, str, str]] = {
         f"{FORM}[failed]",
         f"{FORM}[very long]",
     ),
+    "ForecastScreen": (
+        "forecast_screen test_pictures[usual]",
+        ALWAYS,
+        "forecast_screen test_pictures[loading]",
+        "forecast_screen test_pictures[failed]",
+        "forecast_screen test_pictures[very long]",
+    ),
     "LogScreen": (
         "controls test_log_pane",
         f"{STATE}monitor[log empty]",

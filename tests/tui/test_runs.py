@@ -277,6 +277,22 @@ async def test_a_query_that_cannot_be_read_leaves_the_list_as_it_was(runs: Path)
         await until(pilot, lambda: listed(app) == ["kcelectra"])
 
 
+async def test_esc_on_the_first_screen_leaves_no_app(runs: Path) -> None:
+    app = NsmcTuiApp(runs)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: len(listed(app)) == 9)
+        await pilot.press("slash", *"state:failed", "enter")
+        await until(pilot, lambda: len(listed(app)) == 1)
+        # One esc ends the filter; as many as one likes say once how to leave.
+        await pilot.press("escape", "escape", "escape")
+        told = lambda: [note for note in app._notifications if "q leaves the app" in note.message]  # noqa: E731
+        await until(pilot, told)
+        assert len(listed(app)) == 9
+        assert len(told()) == 1
+        await pilot.press("q")
+        await until(pilot, lambda: app._exit)
+
+
 async def test_orders_and_columns(runs: Path) -> None:
     (runs / "20260101-013000-xlmr-lr2e-5" / "config.toml").write_text("[train]\nlearning_rate = 2e-5\n")
     app = NsmcTuiApp(runs)

@@ -177,7 +177,7 @@ async def test_monitor_follows_a_log_that_is_being_written(tmp_path: Path) -> No
         await pilot.press("y")
         await until(pilot, lambda: (path / "control.jsonl").is_file())
         assert json.loads((path / "control.jsonl").read_text())["action"] == "stop"
-        await until(pilot, lambda: "stop sent" in screen_text(app))
+        await until(pilot, lambda: "stop · sent" in screen_text(app))
         # Charts that were hidden while the log grew are drawn when there is room for them.
         for columns, lines in ((80, 24), (160, 48), (60, 20), (200, 50), (120, 30)):
             newest = int(telemetry.steps[-1]) + 1
@@ -245,6 +245,24 @@ async def test_a_cell_leads_to_its_reviews_and_back(run_copy: Path) -> None:
         await until(pilot, lambda: isinstance(app.screen, EvaluationScreen))
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, RunsScreen))
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_keys_go_to_the_pane_that_was_gone_to_before_it_is_drawn(run_copy: Path, size: tuple[int, int]) -> None:
+    from tui.screens.review import ReviewScreen
+
+    app = NsmcTuiApp(run_copy.parent, run=run_copy, screen="evaluation")
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, EvaluationScreen))
+        evaluation = app.screen
+        # Before the scores are read: keys typed ahead of them choose among the cells that come.
+        assert evaluation.focused is evaluation.query_one(Confusion)
+        await until(pilot, lambda: evaluation._closer is not None)
+        with app.batch_update():
+            evaluation.action_pane(1)
+            assert evaluation.focused is evaluation.query_one("#slices")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, ReviewScreen))
 
 
 @pytest.mark.parametrize("name", ["runs", "evaluation", "review"])
@@ -376,7 +394,7 @@ async def test_orders_are_followed_by_their_id(tmp_path: Path) -> None:
     async with app.run_test(size=(120, 30)) as pilot:
         await until(pilot, lambda: "pause @ 1" in screen_text(app))
         await pilot.press("z")
-        await until(pilot, lambda: "pause sent" in screen_text(app))
+        await until(pilot, lambda: "pause · sent" in screen_text(app))
         await pilot.press("z")
         await until(pilot, lambda: (path / "control.jsonl").read_text().count("\n") == 2)
         orders = [json.loads(line) for line in (path / "control.jsonl").read_text().splitlines()]

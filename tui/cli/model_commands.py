@@ -51,7 +51,7 @@ def list_models(as_json: bool) -> int:
             (_("parameters"), "right"),
             (_("tokenizer"), "left"),
             (_("NSMC accuracy (source)"), "left"),
-            (_("note"), "left"),
+            (_("remarks"), "left"),
         ],
         [
             (

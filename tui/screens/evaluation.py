@@ -226,7 +226,7 @@ class EvaluationScreen(CloserActions, ThresholdActions, RunScreen):
         self.query_one("#after-review", Static).update(after_review(scored.review))
         self.show_closer()
         if self.focused is None:
-            self.call_after_refresh(self.focus_pane)
+            self.focus_pane()
 
     def show_decision(self, decision: Decision) -> None:
         """Show the scores at another threshold, and keep it."""

@@ -178,12 +178,13 @@ class CloserActions(Base):
         """Show the pane one is in, where there is room for one, and give it the focus."""
         for name in PANES:
             self.set_class(name == self._pane, f"-{name}")
-        self.call_after_refresh(self.focus_pane)
+        self.focus_pane()
 
     def focus_pane(self) -> None:
-        """The keys go to the pane one is in."""
-        if self.is_mounted:
-            self.query_one(PANES[self._pane]).focus()
+        """The keys go to the pane one is in: from now on, those that were typed ahead of its picture too."""
+        pane = self.query_one_optional(PANES[self._pane])
+        if pane is not None:
+            self.set_focus(pane)
 
     def action_pane(self, step: int) -> None:
         """Another pane; probabilities are one where they stand alone, else there is nothing to do in them."""

@@ -132,7 +132,8 @@ class GpuPicker(Dialog[str | None]):
             sign_for(self.app, "● ") if gpu.index in self._marked else "  ",
             style=self.app.theme_variables.get("accent", ""),
         )
-        text.append(f"gpu{gpu.index}  ", style="bold")
+        names = max(len(f"gpu{one.index}") for one in self._gpus or [gpu])
+        text.append(f"gpu{gpu.index}".ljust(names + 2), style="bold")
         text.append(formats.size(gpu.memory_free).rjust(8), style="bold")
         text.append(" " + _("free of {size}").format(size=formats.size(gpu.memory_total)), style="dim")
         text.append(f"  {gpu.util if gpu.util is not None else '–':>3}%  ", style="")

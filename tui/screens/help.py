@@ -48,7 +48,7 @@ class HelpScreen(Dialog[None]):
         """The table of keys."""
         table = Table(box=None, padding=(0, 2, 0, 0), show_header=False, expand=True)
         table.add_column(no_wrap=True, style="bold")
-        table.add_column(ratio=1)
+        table.add_column(ratio=1, overflow="fold")
         for keys, text in self._rows():
             table.add_row(Text(keys), Text(text))
         table.add_row("", "")

@@ -244,14 +244,13 @@ class MonitorScreen(MonitorOrders):
                 timeout=12,
             )
             return
+        text = _("The run has ended: {state}").format(state=formats.state(state))
         if state in ("finished", "stopped"):
-            self.nsmc.say(
-                _("The run has ended: {state}").format(state=formats.state(state))
-                + "\n"
-                + _("4 shows its scores, 5 its errors.")
-            )
+            # One that was aborted has not been scored.
+            scored = self._feed.run is not None and bool(self._feed.run.metrics)
+            self.nsmc.say(text + "\n" + _("4 shows its scores, 5 its errors.") if scored else text)
         elif state in ("failed", "crashed"):
-            self.nsmc.say(_("The run has ended: {state}").format(state=formats.state(state)), severity="error")
+            self.nsmc.say(text, severity="error")
 
     # -- overlay -----------------------------------------------------------------------------------------------
 

@@ -29,7 +29,7 @@ from tui.widgets.run_plan import RunLine, RunPlan, all_notices
 from tui.widgets.setting_detail import SettingDetail
 
 # Keys that mean something only while nothing is typed; hidden from the footer until then.
-LIST_ACTIONS = ("edit", "search", "differences", "undo", "redo", "reset", "reset_all", "copy_command")
+LIST_ACTIONS = ("edit", "search", "forecast", "differences", "undo", "redo", "reset", "reset_all", "copy_command")
 
 
 class NewRunScreen(StartingForm):
@@ -40,7 +40,8 @@ class NewRunScreen(StartingForm):
         key("ctrl+r", "start", N_("Start"), N_("Start the run and go to its monitor"), show=True, display="ctrl+r"),
         key("enter", "edit", N_("Edit"), N_("Change the setting: type, choose, or switch"), show=True),
         key("slash", "search", N_("Search"), N_("Search all settings by name and meaning"), show=True, display="/"),
-        key("ctrl+s", "save", N_("Save"), N_("Save as a config in TOML"), show=True, display="ctrl+s"),
+        key("f", "forecast", N_("Forecast"), N_("Try some steps: time, memory and disk that the run takes"), show=True),
+        key("ctrl+s", "save", N_("Save"), N_("Save as a config in TOML"), display="ctrl+s"),
         key("d", "differences", N_("Differences"), N_("Only what differs from the guide's settings"), show=True),
         key("ctrl+o", "load", N_("Load"), N_("Load a config in TOML"), display="ctrl+o"),
         key("u", "undo", N_("Undo"), N_("Take the last change back")),
@@ -243,6 +244,17 @@ class NewRunScreen(StartingForm):
             self.set_focus(self.query_one(ConfigForm))
         if text is not None:
             self._commit(setting, text)
+
+    def action_forecast(self) -> None:
+        """What the run will take."""
+        from tui.screens.forecast import ForecastScreen
+
+        try:
+            config = self.model.config()
+        except ConfigError as error:
+            self.report_at(error, next(iter(self.model.errors)))
+            return
+        self.app.push_screen(ForecastScreen(config, self.nsmc.runs_dir))
 
     def action_undo(self) -> None:
         """Take the last change back."""

@@ -173,7 +173,7 @@ class PatternsScreen(PatternShowing, PatternTyping, RunScreen):
         self._problem = opened.model_error
         self.show_all()
         self.refresh_bindings()
-        self.call_after_refresh(self.focus_list)
+        self.focus_list()
         if self.found is None and opened.model is not None:
             self.action_again()
 
@@ -294,7 +294,8 @@ class PatternsScreen(PatternShowing, PatternTyping, RunScreen):
 
     def focus_list(self) -> None:
         """Go to the list in view."""
-        self.query_one(f"#{self._list}", PatternList).focus()
+        # At once, not by way of the queue: keys that were typed ahead are for it.
+        self.set_focus(self.query_one(f"#{self._list}", PatternList))
 
     def on_descendant_focus(self) -> None:
         """Where there is room for one pane, it is that of the list with the focus; its title carries the accent."""

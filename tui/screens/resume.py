@@ -6,7 +6,7 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from rich.text import Text
 from textual import on, work
@@ -27,6 +27,9 @@ from core.text import visible
 from tui.keymap import key
 from tui.screens.dialog import Dialog
 from tui.widgets.form_input import Choices, FormInput
+
+if TYPE_CHECKING:
+    from tui.app import NsmcTuiApp
 
 NEWEST, FIRST = "newest", "first"
 
@@ -117,7 +120,7 @@ class ResumeScreen(Dialog[ResumeWish | None]):
 
     @on(CheckpointsNotFound)
     def _not_found(self, event: CheckpointsNotFound) -> None:
-        self.app.notify(visible(event.error.message), severity="error", markup=False)
+        cast("NsmcTuiApp", self.app).report(event.error)
         self.dismiss(None)
 
     @on(CheckpointsFound)
@@ -128,8 +131,9 @@ class ResumeScreen(Dialog[ResumeWish | None]):
         choices.clear_options()
         # A checkpoint without the optimizer's state would train on differently: resuming from it is refused.
         newest_whole = next((one for one in reversed(event.found) if one.whole), None)
+        longest = max((len(formats.count(checkpoint.step)) for checkpoint in event.found), default=0)
         for checkpoint in reversed(event.found):
-            choices.add_option(self._option(checkpoint, checkpoint is newest_whole))
+            choices.add_option(self._option(checkpoint, checkpoint is newest_whole, longest))
         if newest_whole is None:
             words = _("the beginning: there is no whole checkpoint")
             choices.add_option(Option(Text(words), id=FIRST))
@@ -141,9 +145,9 @@ class ResumeScreen(Dialog[ResumeWish | None]):
         self.set_focus(choices)
 
     @staticmethod
-    def _option(checkpoint: Checkpoint, newest: bool) -> Option:
+    def _option(checkpoint: Checkpoint, newest: bool, longest: int) -> Option:
         text = Text()
-        text.append(_("step {step}").format(step=formats.count(checkpoint.step)))
+        text.append(_("step {step}").format(step=formats.count(checkpoint.step).rjust(longest)))
         try:
             text.append("   " + _("{time} ago").format(time=_age(checkpoint.path)), style="dim")
         except OSError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from typing import ClassVar
 
@@ -28,6 +29,8 @@ from tui.widgets.run_list import RunList
 from tui.widgets.run_preview import RunPreview
 
 TICK = 1.0
+TOLD_ONCE_IN = 5.0
+"""Seconds that what esc says stays: pressed again, it is not said again beside itself."""
 NEEDS_RUN = (
     "open",
     "evaluation",
@@ -79,7 +82,7 @@ class RunsScreen(FindingScreen):
         key("T", "copy_config", N_("New from this"), N_("New run with this run's settings")),
         key("y", "copy_id", N_("Copy id"), N_("Copy the run's id to the clipboard")),
         key("q", "leave", N_("Quit"), N_("Leave the app; runs go on"), show=True),
-        key("escape", "back", N_("All runs"), N_("End the filter; without one, leave")),
+        key("escape", "back", N_("All runs"), N_("End the filter")),
     ]
 
     def __init__(self, index: RunIndex) -> None:
@@ -88,6 +91,7 @@ class RunsScreen(FindingScreen):
         self.reader = RunReader(index, self.post_message)
         self._answer = Answer(View())
         self._preview: tuple[str, Preview] | None = None
+        self._quiet_until = 0.0
 
     def compose_body(self) -> Iterable[Widget]:
         """Summary, list, the chosen run, the line that asks."""
@@ -346,13 +350,14 @@ class RunsScreen(FindingScreen):
             self.nsmc.say(_("copied: {text}").format(text=self.chosen.id))
 
     def action_back(self) -> None:
-        """End the filter; without one back is out."""
+        """End the filter. Without one there is nothing to go back to, and one more esc than was needed ends no app."""
         if self._query:
             self._query = ""
             self.look_again()
-        else:
-            self.app.exit()
+        elif time.monotonic() >= self._quiet_until:
+            self._quiet_until = time.monotonic() + TOLD_ONCE_IN
+            self.nsmc.say(_("This is the first screen: q leaves the app. Runs go on."))
 
     def action_leave(self) -> None:
-        """From the first screen, back is out."""
+        """Leave the app."""
         self.app.exit()

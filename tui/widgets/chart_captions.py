@@ -40,7 +40,7 @@ class Captions:
         return SIGNS[number % len(SIGNS)]
 
     def _axis_name(self) -> str:
-        return {"step": _("step"), "epoch": "epoch", "samples": _("samples"), "time": _("time")}[self.choices.axis]
+        return {"step": _("step"), "epoch": _("epoch"), "samples": _("samples"), "time": _("time")}[self.choices.axis]
 
     def heading(self, width: int, page: str, *, following: bool) -> list[Segment]:
         """The cursor's place, the runs or the `page` at the left; how it is drawn at the right."""
@@ -136,18 +136,24 @@ class Captions:
     def readings(self, metric: Metric, width: int) -> list[list[Segment]]:
         """Under the enlarged chart, a line more than there are runs: for each the event at the cursor, its value and
         the smoothed one."""
-        header = "".join(f"{name:>{READING}}" for name in ("step", self.choices.axis, "value", "smoothed"))
-        lines = [[Segment(header, self.palette.quiet)]]
+        # The place on the x-axis, where that is not the step itself.
+        other = self.choices.axis != "step"
+        names = (_("step"), *([self._axis_name()] if other else []), _("value"), _("smoothed"))
+        lines = [[Segment("".join(map(_cell, names)), self.palette.quiet)]]
         for number, source in enumerate(self.sources):
             reading = self._read(source, metric)
             if reading is None:
-                cells = ["-", "-", "-", "-"]
+                cells = ["-"] * len(names)
             else:
                 smooth = metric.text(reading.smooth) if reading.smooth is not None else "-"
-                x = axis_text(self.choices.axis, reading.x)
-                cells = [f"{reading.step:,.0f}", x, metric.text(reading.raw), smooth]
-            text = "".join(" " * max(1, READING - cell_len(cell)) + cell for cell in cells)
+                x = [axis_text(self.choices.axis, reading.x)] if other else []
+                cells = [f"{reading.step:,.0f}", *x, metric.text(reading.raw), smooth]
+            text = "".join(map(_cell, cells))
             name = f"  {self._sign(number)} {visible(source.name)}" if self.several else ""
             style = self.palette.style(RUN + number) if self.several else self.palette.base
             lines.append([Segment(fit(text + name, width), style)])
         return lines
+
+
+def _cell(text: str) -> str:
+    return " " * max(1, READING - cell_len(text)) + text

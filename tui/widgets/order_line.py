@@ -42,9 +42,11 @@ class OrderLine(Static):
             if text:
                 text.append("    ")
             text.append(sign_for(self.app, f"{mark} "), style="dim" if tone == "dim" else variables.get(tone, ""))
-            text.append(visible(formats.order(order.action)), style="" if order.over else "bold")
+            action = visible(formats.order(order.action))
+            text.append(action, style="" if order.over else "bold")
             details = [visible(order.target) if order.target != order.result else "", visible(word)]
-            text.append(" " + " · ".join(part for part in details if part), style="dim")
+            # In Korean a pause and being paused are one word.
+            text.append("".join(f" · {part}" for part in details if part not in ("", action)), style="dim")
             if order.by and order.by != me:
                 text.append(f" ({visible(order.by)})", style="dim")
         self.update(text, layout=False)

@@ -11,6 +11,7 @@ from core.i18n import gettext as _
 from core.text import visible
 from tui.form_facts import Facts, Notice, notices, short
 from tui.form_model import FormModel
+from tui.signs import sign_for
 
 
 def all_notices(model: FormModel, known: tuple[RunConfig, Facts] | None) -> list[Notice]:
@@ -40,11 +41,11 @@ class RunPlan(Static):
             return
         table = Table.grid(padding=(0, 2, 0, 0), expand=True)
         table.add_column(no_wrap=True, style=variables.get("secondary", ""))
-        table.add_column(ratio=1)
+        table.add_column(ratio=1, overflow="fold")
         for notice in found:
             style = variables.get("warning", "") if notice.warning else ""
             title = Text(notice.title, style=variables.get("error", "") if notice.title == "!" else "")
-            sign = "⚠ " if notice.warning and notice.title != "!" else ""
+            sign = sign_for(self.app, "⚠ ") if notice.warning and notice.title != "!" else ""
             table.add_row(title, Text(sign + visible(notice.text), style=style))
         self.update(table)
 
@@ -59,7 +60,7 @@ class RunLine(Static):
         warning = next((notice for notice in found if notice.warning), None)
         text = Text()
         if warning is not None:
-            sign = "! " if warning.title == "!" else "⚠ "
+            sign = "! " if warning.title == "!" else sign_for(self.app, "⚠ ")
             text.append(sign + visible(warning.text), style=self.app.theme_variables.get("warning", ""))
         elif known is not None:
             text.append(short(*known))

@@ -102,7 +102,7 @@ class RunPreview(Static):
         for name, value in shown:
             if value is None:
                 continue
-            text.append(f"{name} ", style="dim")
+            text.append(f"{formats.metric(name)} ", style="dim")
             text.append(f"{value:.4f}")
             other = baseline.metric(name) if baseline is not None and baseline.id != run.id else None
             text.append("  " if other is None else f" {value - other:+.4f}  ", style="dim")

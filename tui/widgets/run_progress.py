@@ -33,9 +33,12 @@ class RunProgress(LiveText):
             line.append(_("reading the log …"), style="bold")
             line.append(f"  {feed.share:.0%}   ")
             line.append(_("the charts show a sample of it"), style="dim")
+        elif run.state == "paused" and run.max_steps:
+            # A pause may come in the middle of an evaluation: that is not what one waits for.
+            line.append(formats.state("paused") + "  ", style="bold")
+            self._append_bar(line, run.step, run.max_steps, percent=False)
         elif progress.phase and run.live:
-            doing = formats.state("paused") if run.state == "paused" else formats.phase(progress.phase)
-            line.append(f"{doing} {progress.split}".strip() + "  ", style="bold")
+            line.append(f"{formats.phase(progress.phase)} {progress.split}".strip() + "  ", style="bold")
             self._append_bar(line, progress.done, progress.total, percent=progress.phase != "training")
         elif run.max_steps:
             line.append(f"{run.step:,} / {run.max_steps:,}", style="bold")
@@ -60,7 +63,7 @@ def _facts(run: Run, feed: RunFeed) -> list[str]:
     telemetry = feed.telemetry
     last, progress = telemetry.last, telemetry.progress
     epoch = last.get("epoch")
-    parts = [f"epoch {epoch:.2f}" if isinstance(epoch, float | int) else ""]
+    parts = [_("epoch {n}").format(n=f"{epoch:.2f}") if isinstance(epoch, float | int) else ""]
     if run.live and progress.phase == "training" and run.state != "paused":
         parts.append(_("{n} reviews/s").format(n=formats.count(last.get("samples_per_second"))) if last else "")
         eta = last.get("eta")
