@@ -136,6 +136,7 @@ def evaluate(
     )
     attention_kernels.for_many_shapes()
     keep_first(model)
+    metrics.load_ahead()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     begun = time.monotonic()
     logits = predict(

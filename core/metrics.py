@@ -1,9 +1,13 @@
-"""Scores of a split and how sure they are. Needs numpy only: importing scikit-learn would hold up a run's first
-evaluation, and whatever it has been told meanwhile, for seconds.
+"""Scores of a split and how sure they are.
+
+Heavy: scikit-learn is imported inside, which takes seconds on a busy machine.
 """
 
 from __future__ import annotations
 
+import importlib
+import threading
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -11,12 +15,31 @@ import numpy as np
 SCORES = ("accuracy", "precision", "recall", "f1", "macro_f1")
 
 
-def scores(labels: np.ndarray, preds: np.ndarray) -> dict[str, float]:
-    """The guide's four metrics and macro F1 of N labels and predictions (0/1); the positive class is 1 (긍정).
+def load_ahead() -> None:
+    """Begin to import in a thread what `scores` needs: for who computes logits first, and takes orders meanwhile."""
+    threading.Thread(target=_load, name="load-scikit-learn", daemon=True).start()
 
-    As scikit-learn has them; what would be divided by zero is 0.
-    """
-    return from_confusion(confusion(labels, preds))
+
+def _load() -> None:
+    # Who needs it gets the error.
+    with suppress(ImportError):
+        importlib.import_module("sklearn.metrics")
+
+
+def scores(labels: np.ndarray, preds: np.ndarray) -> dict[str, float]:
+    """The guide's four metrics and macro F1 of N labels and predictions (0/1); the positive class is 1 (긍정)."""
+    from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
+
+    precision, recall, f1, _support = precision_recall_fscore_support(
+        labels, preds, labels=[0, 1], pos_label=1, average="binary", zero_division=0
+    )
+    return {
+        "accuracy": float(accuracy_score(labels, preds)),
+        "precision": float(precision),
+        "recall": float(recall),
+        "f1": float(f1),
+        "macro_f1": float(f1_score(labels, preds, labels=[0, 1], average="macro", zero_division=0)),
+    }
 
 
 def losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -31,7 +54,7 @@ def confusion(labels: np.ndarray, preds: np.ndarray) -> list[list[int]]:
 
 
 def from_confusion(matrix: list[list[int]]) -> dict[str, float]:
-    """The same scores, from [[tn, fp], [fn, tp]] alone."""
+    """The same scores as `scores`, from [[tn, fp], [fn, tp]] alone: what a screen computes without scikit-learn."""
     (tn, fp), (fn, tp) = matrix
     total = tn + fp + fn + tp
     positive, negative = 2 * tp + fp + fn, 2 * tn + fp + fn

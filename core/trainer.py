@@ -287,6 +287,7 @@ class ReviewTrainer(Trainer):
 
     def logits(self, reviews: TokenTable) -> np.ndarray:
         """Logits (N × 2, float32) of `reviews` in their order; callbacks hear of every batch."""
+        metrics.load_ahead()
         model = self.accelerator.unwrap_model(self.model)
         if next(model.parameters()).device != self.args.device:
             self._move_model_to_device(model, self.args.device)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,26 +18,24 @@ cells = st.integers(0, 500)
 
 
 @given(cells, cells, cells, cells)
-def test_scores_are_sklearns(tn: int, fp: int, fn: int, tp: int) -> None:
-    from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
-
+def test_scores_from_the_matrix_are_sklearns(tn: int, fp: int, fn: int, tp: int) -> None:
     labels = np.array([0] * (tn + fp) + [1] * (fn + tp))
     preds = np.array([0] * tn + [1] * fp + [0] * fn + [1] * tp)
     if len(labels) == 0:
         return
     assert metrics.confusion(labels, preds) == [[tn, fp], [fn, tp]]
-    precision, recall, f1, _support = precision_recall_fscore_support(
-        labels, preds, labels=[0, 1], pos_label=1, average="binary", zero_division=0
+    expected = metrics.scores(labels, preds)
+    for name, value in metrics.from_confusion([[tn, fp], [fn, tp]]).items():
+        assert value == pytest.approx(expected[name], abs=1e-12), name
+
+
+def test_scikit_learn_is_imported_beside_the_work() -> None:
+    code = (
+        "import sys, threading\nfrom core import metrics\nassert 'sklearn' not in sys.modules\nmetrics.load_ahead()\n"
+        "[thread.join() for thread in threading.enumerate() if thread is not threading.current_thread()]\n"
+        "print('sklearn.metrics' in sys.modules)"
     )
-    expected = {
-        "accuracy": accuracy_score(labels, preds),
-        "precision": precision,
-        "recall": recall,
-        "f1": f1,
-        "macro_f1": f1_score(labels, preds, labels=[0, 1], average="macro", zero_division=0),
-    }
-    assert metrics.scores(labels, preds) == pytest.approx(expected, abs=1e-12)
-    assert metrics.from_confusion([[tn, fp], [fn, tp]]) == metrics.scores(labels, preds)
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "True\n"
 
 
 def test_wilson_is_the_score_interval() -> None:

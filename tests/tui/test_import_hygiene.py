@@ -48,12 +48,6 @@ def test_light_modules_of_core_are_light(module: str) -> None:
     assert not loaded(f"import core.{module}") & (HEAVY | {"textual", "rich"})
 
 
-def test_scores_need_no_scikit_learn() -> None:
-    """It takes seconds to import, in which a run would hear nothing."""
-    code = "import numpy\nfrom core import metrics\nmetrics.report(numpy.array([0, 1, 1]), numpy.array([0, 1, 0]), 0.5)"
-    assert not loaded(code) & HEAVY
-
-
 def test_help_loads_neither_textual_nor_pydantic() -> None:
     code = (
         "import sys\nsys.argv = ['nsmc-tui', '--help']\n"
