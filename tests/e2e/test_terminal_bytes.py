@@ -38,7 +38,7 @@ def test_an_alert_rings_and_notifies_once_and_cannot_break_out(tmp_path: Path, t
     terminal.press("q")
     assert terminal.end() == 0
 
-    shown = "watched: loss ␇␛]0;taken␇ [bold]x[/] \ufffd2J 손실"
+    shown = "watched · loss ␇␛]0;taken␇ [bold]x[/] \ufffd2J 손실"
     note = f"\x1b]9;{shown}\x07"
     if tmux:
         note = "\x1bPtmux;" + note.replace("\x1b", "\x1b\x1b") + "\x1b\\"

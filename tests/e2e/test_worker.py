@@ -243,7 +243,7 @@ def test_nan_loss_fails_with_reason_and_hint(tmp_path: Path) -> None:
         config_file.validate(
             {
                 **SMALL_RUN,
-                "train": {"learning_rate": 0.99, "max_grad_norm": 0, "warmup_steps": 0, "adam_epsilon": 1e-30,
+                "train": {"learning_rate": 0.99, "max_grad_norm": 0, "warmup_steps": 0,
                           "weight_decay": 0.9, "optim": "sgd", "max_steps": 300},
                 "model": {"preset": "tiny", "config": {"initializer_range": 1e30}},
             }
