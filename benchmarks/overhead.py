@@ -8,14 +8,18 @@ installed: a process that reads its events).
 Two percent are less than what a virtual machine changes from one second to the next. On a CPU two trainings therefore
 run at the same time, a core each (benchmarks/abreast.py), and the plain one also beside itself: that row tells what a
 difference means. On a GPU they take turns (benchmarks/turns.py). Either way there are many pairs of times for the same
-steps; the ratio is their mean, with its standard error and the median beside it. `--keep FILE` pools the pairs of
-several calls.
+steps; the ratio is the geometric mean of theirs, with its standard error and the median beside it. `--keep FILE` pools
+the pairs of several calls.
+
+The geometric mean, as the arithmetic ones of a / b and of b / a can both be above 1: of two equal sides either would
+look the slower (Fleming and Wallace, How not to lie with statistics, CACM 29(3), 1986).
 
 `python benchmarks/overhead.py [--reviews 64000] [--device cuda --model xlm-roberta-base-shape --bf16]`
 """
 
 from __future__ import annotations
 
+import math
 import signal
 import statistics
 import sys
@@ -85,15 +89,16 @@ def _pool(options: Any, figures: Figures) -> Figures:
 
 def _row(name: str, pairs: list[tuple[Taken, Taken]], steps: int) -> list[str]:
     ratios = [ours[0] / peer[0] for ours, peer in pairs]
-    error = statistics.stdev(ratios) / len(ratios) ** 0.5 if len(ratios) > 1 else None
+    ratio = statistics.geometric_mean(ratios)
+    error = ratio * statistics.stdev(map(math.log, ratios)) / len(ratios) ** 0.5 if len(ratios) > 1 else None
     return [
         name,
         f"{1000 * statistics.fmean(ours[0] for ours, _ in pairs) / steps:.2f}",
         f"{1000 * statistics.fmean(peer[0] for _, peer in pairs) / steps:.2f}",
-        f"{statistics.fmean(ratios):.3f}",
+        f"{ratio:.3f}",
         "–" if error is None else f"{error:.3f}",
         f"{common.median(ratios):.3f}",
-        f"{statistics.fmean(ours[1] / peer[1] for ours, peer in pairs):.3f}",
+        f"{statistics.geometric_mean(ours[1] / peer[1] for ours, peer in pairs):.3f}",
         str(len(pairs)),
     ]
 
