@@ -13,6 +13,7 @@ import threading
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -155,8 +156,14 @@ class Ahead:
         self._thread.start()
 
     def _exchange(self, texts: Iterable[str], path: Path) -> None:
-        made, _none = self._process.communicate(json.dumps(list(texts)).encode())
-        if self._process.returncode == 0:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        # It may be ended while it is still being told the texts, one a line.
+        with suppress(BrokenPipeError), self._process.stdin as told:
+            for text in texts:
+                told.write(json.dumps(text).encode() + b"\n")
+        made = self._process.stdout.read()
+        if self._process.wait() == 0:
             _keep(made, path)
 
     def wait(self, meanwhile: Callable[[], None]) -> None:
