@@ -21,8 +21,8 @@ def load_ahead() -> None:
 
 
 def _load() -> None:
-    # Who needs it gets the error.
-    with suppress(ImportError):
+    # Who needs it gets the error. A process that ends meanwhile refuses what an import registers for its end.
+    with suppress(ImportError, RuntimeError):
         importlib.import_module("sklearn.metrics")
 
 

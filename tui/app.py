@@ -148,7 +148,7 @@ class NsmcTuiApp(QuickKeys, AlertingApp):
         super()._display(screen, frugal(renderable, self._terminal))
 
     def on_resize(self) -> None:
-        """The terminal is another one than before: wider, or taken back after it was left to the shell."""
+        """The terminal is another one than before."""
         self._terminal.forget()
 
     def action_redraw(self) -> None:
@@ -186,6 +186,10 @@ class NsmcTuiApp(QuickKeys, AlertingApp):
     def on_terminal_gone(self) -> None:
         """Leave as at the signal that a closed terminal sends, which may be ignored or never come."""
         self._on_signal(signal.SIGHUP)
+
+    def on_terminal_taken(self) -> None:
+        """Draw everything anew."""
+        self.action_redraw()
 
     async def on_unmount(self) -> None:
         """End the inspector; runs are left alone."""

@@ -34,6 +34,10 @@ class TerminalGone(Message):
     """There is no terminal any more: nothing comes from it, and nobody sees what is written."""
 
 
+class TerminalTaken(Message):
+    """The terminal is ours again: whoever had it meanwhile may have written anywhere."""
+
+
 class Output:
     """A file on a terminal. When the terminal has gone, `lost` is called and what is written goes nowhere.
 
@@ -153,6 +157,8 @@ class TerminalDriver(LinuxDriver):
         elif not self._must_signal_resume:
             return
         self.resume_application_mode()
+        # What stands on the terminal is somebody else's, and its size tells nothing: it is mostly as it was.
+        self._app.post_message(TerminalTaken())
 
     def close(self) -> None:
         """Write what is left, and let go of the terminal."""

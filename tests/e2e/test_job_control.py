@@ -18,6 +18,17 @@ from tests.e2e.test_terminal import Terminal
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks into /proc")
 
 
+OTHERS = b"\x1b[2J\x1b[H$ another program's lines"
+
+
+# Of every part of the picture a word.
+PARTS = ("nsmc-tui", "state", "small-run", "accuracy", "Keys")
+
+
+def whole(text: str) -> bool:
+    return all(part in text for part in PARTS) and "another program" not in text
+
+
 def threads(pid: int) -> int:
     """How many threads a process has."""
     return psutil.Process(pid).num_threads()
@@ -46,27 +57,27 @@ def test_continued_without_having_been_stopped_it_goes_on_as_before(run_copy: Pa
 
 def test_stopped_by_others_it_draws_itself_anew(run_copy: Path) -> None:
     terminal = Terminal("--runs", str(run_copy.parent), "--lang", "en")
-    terminal.until(lambda text: "small-run" in text)
+    terminal.until(whole)
     os.kill(terminal.child.pid, signal.SIGSTOP)
-    terminal.stream.feed(b"\x1b[2J\x1b[H$ another program's lines")
+    terminal.stream.feed(OTHERS)
     os.kill(terminal.child.pid, signal.SIGCONT)
-    terminal.until(lambda text: "small-run" in text and "another program" not in text)
+    terminal.until(whole)
     terminal.press("q")
     assert terminal.end() == 0
 
 
 def test_suspended_it_gives_the_terminal_back_and_takes_it_again(run_copy: Path) -> None:
     terminal = Terminal("--runs", str(run_copy.parent), "--lang", "en")
-    terminal.until(lambda text: "small-run" in text)
+    terminal.until(whole)
     os.kill(terminal.child.pid, signal.SIGTSTP)
     deadline = time.monotonic() + 10
     while psutil.Process(terminal.child.pid).status() != psutil.STATUS_STOPPED and time.monotonic() < deadline:
         terminal.read(0.05)
     assert psutil.Process(terminal.child.pid).status() == psutil.STATUS_STOPPED
-    terminal.read(0.2)
-    assert b"\x1b[?1049l" in terminal.raw
+    terminal.until(lambda _: b"\x1b[?1049l" in terminal.raw)
+    terminal.stream.feed(OTHERS)
     os.kill(terminal.child.pid, signal.SIGCONT)
-    terminal.until(lambda text: "small-run" in text)
+    terminal.until(whole)
     terminal.press("q")
     assert terminal.end() == 0
 

@@ -369,8 +369,12 @@ with (run_dir / "worker.log").open("wb") as log:
 how = {how!r}
 if how:
     # Somebody else takes all but three megabytes while the second checkpoint is being written, or all there is later.
-    place, left = ("checkpoint-14", 3_000_000) if how == "in a save" else ("checkpoint-14/trainer_state.json", 0)
-    while first.poll() is None and not (run_dir / "checkpoints" / place).exists():
+    left = 3_000_000 if how == "in a save" else 0
+    def there():
+        if left:
+            return (run_dir / "checkpoints" / "checkpoint-14").exists()
+        return any(found.step == 14 and found.whole for found in checkpoints.list_checkpoints(run_dir))
+    while first.poll() is None and not there():
         time.sleep(0.0005)
     first.send_signal(signal.SIGSTOP)
     if how == "abort":
@@ -431,7 +435,9 @@ def on_a_small_disk(runs: Path, size: str, how: str = "") -> dict[str, Any]:
 
 def test_a_disk_that_fills_up_during_a_save_leaves_the_checkpoint_before_whole(tmp_path: Path) -> None:
     answer = on_a_small_disk(tmp_path / "small disk", "100m", "in a save")
-    assert (answer["state"], answer["whole"], answer["broken"]) == ("failed", [7], []), answer
+    assert (answer["state"], answer["broken"]) == ("failed", []), answer
+    # The second may have been whole already when the worker was halted; then the third found no room.
+    assert answer["whole"] in ([7], [7, 14]), answer
     assert "disk" in answer["error"]
     assert "disk_full" in answer["alerts"]
     assert (answer["again"], answer["step"]) == ("finished", 60), answer["second"]

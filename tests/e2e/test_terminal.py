@@ -62,9 +62,19 @@ class Terminal:
         self.child.send(keys)
 
     def end(self) -> int:
-        deadline = time.monotonic() + 10
+        """Read until it has ended and nothing of it is left to read; its exit status, or minus the signal's number."""
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            try:
+                data = self.child.read_nonblocking(65536, timeout=0.1)
+            except pexpect.TIMEOUT:
+                continue
+            except pexpect.EOF:
+                break
+            self.raw += data
+            self.stream.feed(data)
         while self.child.isalive() and time.monotonic() < deadline:
-            self.read()
+            time.sleep(0.02)
         self.child.close(force=True)
         return self.child.exitstatus if self.child.exitstatus is not None else -(self.child.signalstatus or 0)
 
