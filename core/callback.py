@@ -22,6 +22,7 @@ from core.i18n import gettext as _
 from core.loss_log import mean
 from core.orders import Orders
 from core.recorder import Recorder
+from core.resumed import find_best
 from core.sampler import DeviceSampler
 
 if TYPE_CHECKING:
@@ -115,7 +116,8 @@ class MonitorCallback(TrainerCallback, ExportableState):
     def _restore(self, args: TrainingArguments, state: TrainerState) -> None:
         attributes = checkpoints.kept({"stateful_callbacks": state.stateful_callbacks})
         if state.global_step:
-            self._find_best(Path(str(args.output_dir)), state, wanted=args.load_best_model_at_end)
+            folder = Path(str(args.output_dir))
+            find_best(self.best, folder, state, self._recorder.alert, wanted=args.load_best_model_at_end)
         if state.global_step and self._trainer is not None:
             self._trainer.losses.restore(attributes.get("losses", {}))
             self._earlier_seconds = float(attributes.get("seconds", 0.0))
@@ -128,27 +130,6 @@ class MonitorCallback(TrainerCallback, ExportableState):
                 if isinstance(keeper, ExportableState):
                     known.setdefault(type(keeper).__name__, {})
         state.stateful_callbacks = known
-
-    def _find_best(self, folder: Path, state: TrainerState, *, wanted: bool) -> None:
-        """Find the best checkpoint where the run is now: Trainer keeps its absolute path, and runs are moved."""
-        if self.best is None:
-            return
-        here = folder / Path(self.best).name
-        if here.is_dir() and not checkpoints.inspect(here).broken:
-            state.best_model_checkpoint = str(here)
-            return
-        state.best_model_checkpoint = None
-        if not wanted:
-            return
-        # A best figure without its model would keep every later one from being taken.
-        state.best_metric = state.best_global_step = None
-        self._recorder.alert(
-            "warning",
-            "best",
-            _("{checkpoint}, the best one so far, is gone: the best is looked for among those from here on").format(
-                checkpoint=here.name
-            ),
-        )
 
     # -- training ---------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from core import inspector_protocol as protocol
 from core.errors import ModelError, UsageError
 from core.i18n import gettext as _
 from core.inspector_models import LoadedModel
-from core.model_directory import check_directory, needs_code, refused_pickle
+from core.model_directory import check_directory, loading_errors, needs_code, refused_pickle
 
 log = logging.getLogger(__name__)
 
@@ -62,14 +62,13 @@ def _tokenizer(path: str) -> Any:
 
     try:
         return saved_tokenizer.load(path, local_files_only=True)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, RuntimeError) as error:
+    except loading_errors() as error:
         log.exception("loading the tokenizer of %s", path)
         raise _unloadable(path, error, _("its tokenizer: {reason}")) from error
 
 
 def _model(path: str) -> tuple[Any, dict[str, Any]]:
     import torch
-    from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     try:
@@ -90,16 +89,7 @@ def _model(path: str) -> tuple[Any, dict[str, Any]]:
         )
     except UnpicklingError as error:
         raise refused_pickle(path) from error
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        ImportError,
-        RuntimeError,
-        SafetensorError,
-    ) as error:
+    except loading_errors() as error:
         log.exception("loading %s", path)
         raise _unloadable(path, error) from error
     return model, report

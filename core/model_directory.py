@@ -14,6 +14,13 @@ WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 ADAPTER_CONFIG = "adapter_config.json"
 
 
+def loading_errors() -> tuple[type[Exception], ...]:
+    """What transformers, torch and safetensors raise for files that are no model or tokenizer they can read."""
+    from safetensors import SafetensorError
+
+    return OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, RuntimeError, SafetensorError
+
+
 def refused_pickle(path: str) -> ModelError:
     """The error for weights that torch does not open because they are more than weights."""
     return ModelError(

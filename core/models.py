@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from core.config import ModelConfig
 from core.errors import ModelError, OfflineError
 from core.i18n import gettext as _
-from core.model_directory import check_directory, needs_code, refused_pickle
+from core.model_directory import check_directory, loading_errors, needs_code, refused_pickle
 
 if TYPE_CHECKING:
     import torch
@@ -99,7 +99,6 @@ def _loading(name: str, what: str, load: Callable[[], Any]) -> Any:
         RepositoryNotFoundError,
         RevisionNotFoundError,
     )
-    from safetensors import SafetensorError
 
     hint = _("Give a directory with config.json, tokenizer and weights, or a model's name on the Hub.")
     try:
@@ -114,16 +113,7 @@ def _loading(name: str, what: str, load: Callable[[], Any]) -> Any:
         raise _offline(name) from error
     except UnpicklingError as error:
         raise refused_pickle(name) from error
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        ImportError,
-        RuntimeError,
-        SafetensorError,
-    ) as error:
+    except loading_errors() as error:
         text = str(error)
         if needs_code(text):
             raise ModelError(_("{name} comes with code of its own").format(name=name), needs_code(text)) from error

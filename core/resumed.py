@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core import checkpoints
 from core.config import RunConfig
 from core.errors import ResumeError
 from core.i18n import gettext as _
+
+if TYPE_CHECKING:
+    from transformers import TrainerState
 
 Alert = Callable[[str, str, str], None]
 
@@ -65,3 +68,29 @@ class Resumed:
                 "data",
                 _("the test reviews are not those that the run began with: their file has changed"),
             )
+
+
+def find_best(best: str | None, folder: Path, state: TrainerState, alert: Alert, *, wanted: bool) -> None:
+    """Have `state` name the best checkpoint where the run is now: Trainer keeps its absolute path, and runs are moved.
+
+    `best` is its path as the checkpoint that the run goes on from has it, `folder` that of the run's checkpoints.
+    `wanted` says whether the run is to stand for the best one.
+    """
+    if best is None:
+        return
+    here = folder / Path(best).name
+    if here.is_dir() and not checkpoints.inspect(here).broken:
+        state.best_model_checkpoint = str(here)
+        return
+    state.best_model_checkpoint = None
+    if not wanted:
+        return
+    # A best figure without its model would keep every later one from being taken.
+    state.best_metric = state.best_global_step = None
+    alert(
+        "warning",
+        "best",
+        _("{checkpoint}, the best one so far, is gone: the best is looked for among those from here on").format(
+            checkpoint=here.name
+        ),
+    )

@@ -17,9 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
-from transformers import Trainer
 from transformers.trainer_utils import speed_metrics
-from transformers.training_args import OptimizerNames
 
 from core import checkpoints, metrics
 from core.batches import BatchPlan, TokenTable, as_is
@@ -28,6 +26,7 @@ from core.errors import DiskFullError
 from core.failures import is_disk_full
 from core.feeding import Feeder
 from core.i18n import gettext as _
+from core.lean_trainer import LeanTrainer
 from core.loss_log import LossLog
 from core.memory import MemoryFigures, OutOfMemory, let_go
 from core.monitor import Monitor
@@ -36,11 +35,8 @@ from core.predicting import predict
 from core.ranks import Ranks
 from core.ready_mask import takes_ready_mask
 
-# Of accelerate's kinds of wrapping those that leave forward and backward as they are.
-PLAIN = ("NO", "MULTI_GPU", "MULTI_CPU")
 
-
-class ReviewTrainer(Trainer):
+class ReviewTrainer(LeanTrainer):
     """`Trainer` over `TokenTable`s.
 
     What differs: `BatchPlan` makes the batches (also those of several ranks and by a token budget); the loss of
@@ -49,8 +45,6 @@ class ReviewTrainer(Trainer):
     for room before, forced to the disk before older ones go, and removed when it could not be written whole.
     """
 
-    optimizer: Any
-    lr_scheduler: Any
     control: Any
 
     def __init__(
@@ -78,8 +72,6 @@ class ReviewTrainer(Trainer):
         self.feeder = Feeder(
             self.args.device, always_masked=compiled, ready_masks=not compiled and takes_ready_mask(self.model)
         )
-        self._learns: list[torch.nn.Parameter] | None = None
-        self._counted: int | None = None
         self._step_batches: list[dict[str, torch.Tensor]] = []
         self._step = -1
         self._saved_step = -1
@@ -153,7 +145,7 @@ class ReviewTrainer(Trainer):
         total: torch.Tensor | None = None
         for start in range(0, rows, size):
             part = {name: tensor[start : start + size] for name, tensor in inputs.items()}
-            loss = self._part(model, part, *args, **kwargs)
+            loss = self.lean_step(model, part, *args, **kwargs)
             # The loss is a share of the whole step's: parts add up, and so do their gradients.
             total = loss if total is None else total + loss
         assert total is not None
@@ -167,47 +159,6 @@ class ReviewTrainer(Trainer):
         if self.args.device.type != "cpu":
             return nullcontext()
         return drawing([int(torch.randint(1 << 62, (), dtype=torch.int64))])
-
-    def _part(self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Trainer's step without what only special devices, optimizers and wrappers need of it."""
-        if not self._plain():
-            return super().training_step(model, inputs, *args, **kwargs)
-        if not model.training:
-            model.train()
-        with self.compute_loss_context_manager():
-            loss = self.compute_loss(model, inputs, False, *args, **kwargs)
-        self.accelerator.backward(loss)
-        return loss.detach()
-
-    def _plain(self) -> bool:
-        """Whether a step is forward, backward and nothing else."""
-        args = self.args
-        return (
-            args.n_gpu <= 1
-            and args.torch_empty_cache_steps is None
-            and self.accelerator.distributed_type in PLAIN
-            and getattr(self.accelerator, "parallelism_config", None) is None
-            and args.optim not in (OptimizerNames.LOMO, OptimizerNames.ADALOMO)
-            and not args.optim.startswith("schedule_free")
-        )
-
-    def _clip_grad_norm(self, model: torch.nn.Module) -> Any:
-        if self.accelerator.distributed_type != "NO" or self.accelerator.scaler is not None:
-            return super()._clip_grad_norm(model)
-        return torch.nn.utils.clip_grad_norm_(self._learning(model), self.args.max_grad_norm)
-
-    def _learning(self, model: torch.nn.Module) -> list[torch.nn.Parameter]:
-        """The parameters that learn; looked for once, walking through the modules costs as much as the norm itself."""
-        if self._learns is None:
-            self._learns = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        return self._learns
-
-    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
-        """Trainer's estimate, 6 × tokens × parameters outside the embeddings; these are counted once."""
-        if self._counted is None:
-            model: Any = self.accelerator.unwrap_model(self.model)
-            self._counted = int(model.num_parameters(exclude_embeddings=True))
-        return 6 * int(inputs["input_ids"].numel()) * self._counted
 
     def _again(self, model: torch.nn.Module, error: BaseException, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Redo this optimizer step's batches in halves until they fit. Raises `error` when they cannot be halved."""
@@ -408,5 +359,5 @@ class ReviewTrainer(Trainer):
 
     def weights_are_numbers(self) -> bool:
         """Whether all that has learned is finite. One sum a weight: any NaN or infinity shows in it."""
-        sums = [parameter.detach().sum(dtype=torch.float32) for parameter in self._learning(self.model)]
+        sums = [parameter.detach().sum(dtype=torch.float32) for parameter in self.learning(self.model)]
         return not sums or bool(torch.stack(sums).isfinite().all())
