@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from core.i18n import N_
+
 PRESETS = ("tiny", "small")
 GUIDE_MODEL = "xlm-roberta-base"
 
@@ -196,3 +198,11 @@ class RunConfig(Section):
 
 
 SECTIONS = ("data", "model", "train", "evaluate", "launch")
+
+# What the settings take that are checked by a pattern: nobody should have to read one.
+ALLOWED = {
+    "model.freeze": N_('must be "none", "embeddings", "encoder", or a number of layers such as "4"'),
+    "train.class_weights": N_('must be "none", "balanced", or two numbers such as "1, 2.5"'),
+    "launch.device": N_('must be "cpu", "cuda", or numbers of GPUs such as "0" or "0,1"'),
+    "launch.rdzv_endpoint": N_('must be a host and a port such as "gpu1:29500"'),
+}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 import types
 import typing
@@ -12,9 +13,9 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from core import config_rules, hf_limits, idle_settings
-from core.config import SECTIONS, RunConfig, TrainConfig
+from core.config import ALLOWED, SECTIONS, RunConfig, TrainConfig
 from core.errors import ConfigError
-from core.hf_args import check_extra
+from core.hf_args import check_extra, nearest
 from core.i18n import gettext as _
 from core.paths import write_atomically
 
@@ -83,10 +84,15 @@ def _owner(name: str, models: dict[str, type[BaseModel]]) -> str:
     return ""
 
 
-def _reason(error: Any) -> str:
+def _choices(error: Any) -> list[str]:
+    """The values that a setting takes, of pydantic's error about another one; empty where they are no list."""
+    return re.findall(r"'([^']*)'", error["ctx"]["expected"]) if error["type"] == "literal_error" else []
+
+
+def _reason(key: str, error: Any) -> str:
     kind, context = error["type"], error.get("ctx", {})
     if kind == "literal_error":
-        return _("must be one of {choices}").format(choices=context.get("expected", ""))
+        return _("must be one of {choices}").format(choices=", ".join(_choices(error)))
     limits = {
         "greater_than": _("must be above {limit}"),
         "greater_than_equal": _("must be at least {limit}"),
@@ -97,7 +103,7 @@ def _reason(error: Any) -> str:
         limit = context.get("gt", context.get("ge", context.get("lt", context.get("le"))))
         return limits[kind].format(limit=limit)
     if kind == "string_pattern_mismatch":
-        return _("must look like {pattern}").format(pattern=context.get("pattern", ""))
+        return _(ALLOWED[key])
     kinds = {
         "int": _("must be a whole number"),
         "float": _("must be a number"),
@@ -120,9 +126,11 @@ def validate(values: dict[str, Any], file: str = "") -> RunConfig:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"] if isinstance(part, str))
+        near = nearest(str(first["input"]), _choices(first))
+        hint = _("`nsmc-tui config describe {key}` tells what it means.").format(key=key)
         raise ConfigError(
-            _("{key} = {value!r} {reason}").format(key=key, value=first["input"], reason=_reason(first)),
-            _("`nsmc-tui config describe {key}` tells what it means.").format(key=key),
+            _("{key} = {value!r} {reason}").format(key=key, value=first["input"], reason=_reason(key, first)),
+            " ".join(part for part in (near and _("Did you mean {near}?").format(near=near), hint) if part),
             file=file,
             key=key,
         ) from error

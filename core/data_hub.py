@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from core.data_files import KINDS
-from core.data_sources import SourceFile
+from core.data_sources import DEFAULT_HUB_DATASET, SourceFile
 from core.errors import DataError, OfflineError
 from core.i18n import gettext as _
 
@@ -69,12 +69,27 @@ def hub_files(name: str, revision: str | None) -> dict[str, SourceFile]:
         reason = str(error).split("\n")[0]
         raise OfflineError(
             _("{name} cannot be fetched from the Hub: {reason}").format(name=name, reason=reason),
+            _offline_hint(name, revision),
+        ) from error
+
+
+def _offline_hint(name: str, revision: str | None) -> str:
+    cache = _(
+        "copy the Hugging Face cache (HF_HOME) of a machine that has the data set; data.source = sample needs no "
+        "network"
+    )
+    if name == DEFAULT_HUB_DATASET:
+        return (
             _(
                 "download ratings_train.txt and ratings_test.txt from github.com/e9t/nsmc and give their directory as "
-                "data.source, or copy the Hugging Face cache (HF_HOME) of a machine that has the data set; "
-                "data.source = sample needs no network"
-            ),
-        ) from error
+                "data.source, or {cache}"
+            )
+        ).format(cache=cache)
+    asked = f"hf download {name} --repo-type dataset --local-dir DIR"
+    return _(
+        "on a machine with network run `{command}`, copy the files here and give them as data.source and "
+        "data.test_file; or {cache}"
+    ).format(command=f"{asked} --revision {revision}" if revision else asked, cache=cache)
 
 
 def choose_files(name: str, files: Iterable[str]) -> dict[str, list[str]]:

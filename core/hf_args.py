@@ -11,6 +11,7 @@ import ast
 import difflib
 import functools
 import importlib.util
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -206,13 +207,7 @@ def check_extra(name: str, value: Any, known: list[str], file: str = "") -> None
         )
     if name in fields:
         if not _accepts(fields[name], value):
-            wanted = " | ".join(choices_of(fields[name])) or fields[name].annotation
-            raise ConfigError(
-                _("{key} = {value!r} has the wrong type").format(key=key, value=value),
-                _("transformers wants {wanted}.").format(wanted=wanted),
-                file=file,
-                key=key,
-            )
+            raise _unfit(fields[name], key, value, file)
         return
     if name in GONE:
         hint = _("transformers 5 has no such field. Instead: {new}.").format(new=_(GONE[name]))
@@ -224,3 +219,40 @@ def check_extra(name: str, value: Any, known: list[str], file: str = "") -> None
             else _("`nsmc-tui config describe` lists all keys.")
         )
     raise ConfigError(_("unknown key {key}").format(key=key), hint, file=file, key=key)
+
+
+def _unfit(field: HfField, key: str, value: Any, file: str) -> ConfigError:
+    choices = choices_of(field)
+    if not choices or not isinstance(value, str):
+        return ConfigError(
+            _("{key} = {value!r} has the wrong type").format(key=key, value=value),
+            _("transformers wants {wanted}.").format(wanted=" | ".join(choices) or field.annotation),
+            file=file,
+            key=key,
+        )
+    near = nearest(value, choices)
+    return ConfigError(
+        _("{key} = {value!r} is not one of the values that transformers knows").format(key=key, value=value),
+        " ".join(
+            part
+            for part in (
+                near and _("Did you mean {near}?").format(near=near),
+                _("It knows {names}.").format(names=", ".join(choices)),
+            )
+            if part
+        ),
+        file=file,
+        key=key,
+    )
+
+
+def nearest(value: str, choices: Sequence[str]) -> str:
+    """Which of `choices` was most likely meant by `value`, the first of those that begin like it; empty if none.
+
+    `adamw` is the beginning of several optimizers, none of which difflib finds near enough as a whole.
+    """
+    given = value.strip().casefold()
+    meant = {choice[: len(given)].casefold(): choice for choice in reversed(choices)}
+    meant.update((choice.casefold(), choice) for choice in choices)
+    near = difflib.get_close_matches(given, meant, n=1)
+    return meant[near[0]] if near else ""

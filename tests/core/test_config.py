@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from core import config_file
-from core.config import RunConfig
+from core.config import ALLOWED, RunConfig
 from core.errors import ConfigError
 from core.hf_args import check_extra, hf_fields
 
@@ -68,6 +69,48 @@ def test_bad_values_are_refused_by_key(values: dict, key: str) -> None:
         config_file.validate(values)
     assert caught.value.key == key
     assert caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("values", "near"),
+    [
+        ({"train": {"optim": "adamw"}}, "adamw_torch?"),
+        ({"train": {"optim": "AdaFacter"}}, "adafactor?"),
+        ({"train": {"lr_scheduler_type": "cosin"}}, "cosine?"),
+        ({"train": {"metric_for_best_model": "acc"}}, "accuracy?"),
+        ({"evaluate": {"splits": ["tset"]}}, "test?"),
+    ],
+)
+def test_unknown_values_are_told_with_the_nearest(values: dict, near: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config_file.validate(values)
+    assert f"Did you mean {near}" in caught.value.hint
+    assert "type" not in caught.value.message.split("=")[1]
+
+
+def test_a_value_like_nothing_is_told_with_all_there_are() -> None:
+    with pytest.raises(ConfigError) as caught:
+        config_file.validate({"train": {"optim": "zzz"}})
+    assert "Did you mean" not in caught.value.hint
+    assert "adamw_torch_fused, " in caught.value.hint
+
+
+def test_settings_with_a_pattern_are_told_in_words_with_an_example() -> None:
+    """Every one of them, and the examples are values that they take."""
+    patterned = {
+        f"{section}.{name}"
+        for section, model in config_file.section_models().items()
+        for name, field in model.model_fields.items()
+        if any(getattr(part, "pattern", None) for part in field.metadata)
+    }
+    assert patterned == ALLOWED.keys()
+    for key, words in ALLOWED.items():
+        section, name = key.split(".")
+        with pytest.raises(ConfigError) as caught:
+            config_file.validate({section: {name: "nonsense!"}})
+        assert caught.value.message == f"{key} = 'nonsense!' {words}"
+        for example in re.findall(r'"([^"]*)"', words):
+            assert getattr(getattr(config_file.validate({section: {name: example}}), section), name) == example
 
 
 def test_any_training_argument_is_accepted_and_kept() -> None:

@@ -63,10 +63,17 @@ def test_out_of_reach_is_quick_and_helpful() -> None:
     assert "HF_HOME" in caught.value.hint
 
 
-def test_offline_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("revision", "asked"), [(REVISION, f" --revision {REVISION}`"), ("", "DIR`")])
+def test_offline_mode_tells_the_way_to_the_data_set_asked_for(
+    revision: str, asked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(OfflineError):
-        load_splits(DataConfig(source="hub:some/other"))
+    with pytest.raises(OfflineError) as caught:
+        load_splits(DataConfig(source="hub:some/other", hub_revision=revision))
+    assert "`hf download some/other --repo-type dataset" in caught.value.hint
+    assert asked in caught.value.hint
+    assert "HF_HOME" in caught.value.hint
+    assert "nsmc" not in caught.value.hint
 
 
 @pytest.mark.usefixtures("unreachable")
