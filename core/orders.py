@@ -49,6 +49,8 @@ class Orders:
         self.stop_at_step: int | None = None
         self.stop_at_epoch: float | None = None
         self._aborted = False
+        # The newest step at which orders were looked for.
+        self._step = 0
         self._ranks = ranks
         self._reader = OrderReader(run_dir) if ranks.head else None
         self._recorder = recorder
@@ -82,6 +84,11 @@ class Orders:
         if self.signals > 1:
             raise Aborted
 
+    def tell_abort(self) -> None:
+        """Record an abort that signals asked for; one by an order has been recorded as it was taken."""
+        if self.signals > 1:
+            self._recorder.emit("order", action="abort", taken_at_step=self._step, by="signal")
+
     def request_stop(self, step: int, **fields: Any) -> None:
         """Stop after this step, for a reason other than an order."""
         self.stop = True
@@ -95,6 +102,7 @@ class Orders:
         `training` is False before the first step: a pause is then taken, but only begins with it. Among several
         ranks nothing is raised here but by `share`.
         """
+        self._step = step
         if self._reader is None:
             return
         if self.signals and not self.stop:

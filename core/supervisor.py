@@ -294,6 +294,9 @@ class Supervisor:
             return
         recorder = Recorder(self.run_dir)
         try:
+            # No rank is left to take it, or was there yet.
+            action, step = "stop" if self.orders == 1 else "abort", read_status(self.run_dir).get("step", 0)
+            recorder.emit("order", action=action, taken_at_step=step, by="signal")
             recorder.set_state("stopped", phase="", eta=None)
             with Watch(recorder, self.run_dir):
                 recorder.emit("run_finished", state="stopped", metrics=recorder.metrics, aborted=self.orders > 1)

@@ -84,10 +84,12 @@ class Worker:
             state = self._work(checkpoint)
         except Aborted:
             self.orders.ignore_signals()
+            self.orders.tell_abort()
             recorder.set_state("stopped", phase="", eta=None)
             recorder.emit("run_finished", state="stopped", metrics=recorder.metrics, aborted=True)
             return EXIT_ABORTED
         except BaseException as error:  # noqa: BLE001 - whatever ends a run has to be told to its watchers
+            self.orders.ignore_signals()
             self._fail(error)
             return 1
         finally:

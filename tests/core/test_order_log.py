@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from core import control
 from core.order_log import OrderLog
-from core.orders import Orders
+from core.orders import Aborted, Orders
 from core.recorder import Recorder
 from core.runs import Run, create_run_dir, load_run, process_start, write_status
 from core.tail import JsonlTail
@@ -91,6 +92,32 @@ def test_an_order_without_effect_is_refused_with_the_reason(run_dir: Path) -> No
     story.recorder.set_state("stopped")
     story.recorder.emit("run_finished", state="stopped", metrics={})
     assert story.look()[1] == ("stop", "done", "the run has ended: stopped")
+
+
+def test_an_abort_by_a_second_signal_is_told_as_an_order(run_dir: Path) -> None:
+    story = Story(run_dir)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    story.orders.listen()
+    try:
+        story.orders.take(7)
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(Aborted):
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    story.orders.tell_abort()
+    assert story.look() == [("abort", "taken", "taken at step 7")]
+    assert story.log.orders[-1].by == "a signal"
+
+
+def test_an_abort_by_an_order_is_told_once(run_dir: Path) -> None:
+    story = Story(run_dir)
+    control.send_order(run_dir, "abort")
+    with pytest.raises(Aborted):
+        story.orders.take(7)
+    story.orders.tell_abort()
+    assert story.look() == [("abort", "taken", "taken at step 7")]
 
 
 def test_stop_at_tells_where(run_dir: Path) -> None:

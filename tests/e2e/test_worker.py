@@ -201,6 +201,21 @@ def test_orders_are_taken_and_the_second_stop_aborts(tmp_path: Path) -> None:
     assert not (run_dir / "model").exists()
 
 
+def test_a_second_signal_aborts_and_is_an_order_in_the_log(tmp_path: Path) -> None:
+    run_dir = start(tmp_path, train={"num_train_epochs": 50})
+    wait_for(run_dir, lambda found: bool(of(found, "step")))
+    pid = load_run(run_dir).pid or 0
+    # Two of a kind that arrive together are one.
+    os.kill(pid, signal.SIGTERM)
+    os.kill(pid, signal.SIGINT)
+    found = wait_for(run_dir, lambda found: bool(of(found, "run_finished")))
+    assert of(found, "run_finished")[0]["aborted"]
+    order = of(found, "order")[-1]
+    assert (order["action"], order["by"]) == ("abort", "signal")
+    assert order["taken_at_step"] >= of(found, "step")[-1]["step"]
+    assert not (run_dir / "model").exists()
+
+
 def test_orders_and_signals_before_the_first_step_are_taken(tmp_path: Path) -> None:
     """Sent at once, while the worker still imports: neither lost nor a crash."""
     run_dir = start(tmp_path, train={"num_train_epochs": 50})
