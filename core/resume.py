@@ -105,9 +105,13 @@ def _check_unchanged(config: RunConfig, chosen: checkpoints.Checkpoint, file: Pa
     before = stored.get("settings")
     if not isinstance(before, dict):
         return
-    world = config.launch.processes * config.launch.nodes
-    if config.train.max_tokens is not None and stored.get("world", world) != world:
-        raise _other_batches("launch.processes")
+    train, launch = config.train, config.launch
+    for name, key, value in (
+        ("world", "launch.processes", launch.processes * launch.nodes),
+        ("accumulation", "train.gradient_accumulation_steps", train.gradient_accumulation_steps),
+    ):
+        if train.max_tokens is not None and stored.get(name, value) != value:
+            raise _other_batches(key, stored[name])
     now, usual = deciding(config), deciding(RunConfig())
     for key in sorted({*before, *now}):
         # A setting that only one of the two knows came or went with a release: it counts where it was set.
@@ -121,13 +125,14 @@ def _check_unchanged(config: RunConfig, chosen: checkpoints.Checkpoint, file: Pa
             )
 
 
-def _other_batches(key: str) -> ConfigError:
-    """A budget of tokens cuts an epoch into batches, which ranks and accumulation share out."""
+def _other_batches(key: str, before: int | None = None) -> ConfigError:
+    """A budget of tokens cuts an epoch into batches, which ranks and accumulation share out; `before` where known."""
+    hint = _("Go on with as many processes, nodes and accumulation steps as before.")
     return ConfigError(
         _("{key} cannot change in the middle of a run with train.max_tokens: steps would have other reviews").format(
             key=key
         ),
-        _("Go on with as many processes, nodes and accumulation steps as before."),
+        hint if before is None else f"{hint} " + _("It was {before}.").format(before=before),
         key=key,
     )
 

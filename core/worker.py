@@ -258,7 +258,11 @@ class Worker:
             has_dev=len(tokens["dev"]) > 0,
             world=self.ranks.world,
         )
-        monitor.keep = {"settings": deciding(config), "data": digests}
+        monitor.keep = {
+            "settings": deciding(config),
+            "data": digests,
+            "accumulation": arguments.gradient_accumulation_steps,
+        }
         monitor.best = self.resumed.best
         if config.evaluate.history and self.ranks.head and len(tokens["dev"]):
             dev = prepared.splits.dev

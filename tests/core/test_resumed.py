@@ -48,6 +48,7 @@ def edit(run_dir: Path, old: str, new: str) -> None:
         ("learning_rate = 0.001", "learning_rate = 0.001\nadam_beta1 = 0.8", "train.adam_beta1"),
         ("per_device_train_batch_size = 32", "per_device_train_batch_size = 16", "effective_batch"),
         ("max_length = 64", "max_length = 48", "data.max_length"),
+        ("[train]", "[train]\nmax_tokens = 2048", r"train\.max_tokens"),
     ],
 )
 def test_a_config_that_was_edited_by_hand_is_noticed(run_copy: Path, old: str, new: str, key: str) -> None:
@@ -79,7 +80,17 @@ def test_a_budget_of_tokens_keeps_its_ranks_and_accumulation(key: str) -> None:
     assert caught.value.key == key
 
 
-def test_an_edited_number_of_processes_is_noticed_with_a_budget_of_tokens(run_copy: Path) -> None:
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ("processes = 1", "processes = 2", "launch.processes"),
+        ("gradient_accumulation_steps = 1", "gradient_accumulation_steps = 2", "train.gradient_accumulation_steps"),
+    ],
+)
+def test_edited_shares_of_a_step_are_noticed_with_a_budget_of_tokens(
+    run_copy: Path, old: str, new: str, key: str
+) -> None:
+    """The number of reviews in a step is the same in config.toml before and after."""
     edit(run_copy, "[train]", "[train]\nmax_tokens = 2048")
     state = last(run_copy).path / checkpoints.STATE_FILE
     kept = json.loads(state.read_text())
@@ -87,9 +98,11 @@ def test_an_edited_number_of_processes_is_noticed_with_a_budget_of_tokens(run_co
     state.write_text(json.dumps(kept))
     assert prepare(run_copy, LONGER) == last(run_copy).step
     edit(run_copy, "per_device_train_batch_size = 32", "per_device_train_batch_size = 16")
-    edit(run_copy, "processes = 1", "processes = 2")
-    with pytest.raises(ConfigError, match=r"train\.max_tokens"):
+    edit(run_copy, old, new)
+    with pytest.raises(ConfigError, match=r"train\.max_tokens") as refused:
         prepare(run_copy, [(["train", "num_train_epochs"], 4)])
+    assert refused.value.key == key
+    assert refused.value.hint.endswith("It was 1.")
 
 
 def test_other_train_reviews_end_the_run_before_its_first_step(run_copy: Path) -> None:
