@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from core.config import ModelConfig
 from core.errors import ModelError, OfflineError
 from core.i18n import gettext as _
+from core.label_order import is_reversed
 from core.model_directory import check_directory, loading_errors, needs_code, refused_pickle
 
 if TYPE_CHECKING:
@@ -184,6 +185,21 @@ def load_config(model: ModelConfig) -> PretrainedConfig:
     # Of a model that was trained for several labels at once or a number: `pipeline` would give no softmax.
     config.problem_type = None
     return config
+
+
+def counts_positive_first(model: ModelConfig) -> bool:
+    """Whether the classifier whose weights training starts from names positive as class 0 and negative as class 1."""
+    from transformers import PretrainedConfig
+
+    if model.preset is not None or model.from_config:
+        return False
+    name = str(model.name)
+    # As it stands in the file: `load_config` gives every model the labels of a run.
+    found, _rest = _loading(
+        name, _("config"), lambda: PretrainedConfig.get_config_dict(name, revision=model.revision, **_local(name))
+    )
+    names = found.get("id2label")
+    return isinstance(names, dict) and is_reversed(names)
 
 
 @functools.cache

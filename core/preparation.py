@@ -219,4 +219,25 @@ class Preparation:
                 ),
                 _("Training has to learn them from nothing: expect less of the model than its name promises."),
             )
+        self._order_classes(model, fresh)
         return model, fresh
+
+    def _order_classes(self, model: torch.nn.Module, fresh: list[str]) -> None:
+        """Have a base that counts positive as class 0 start as it was trained, not upside down, and say so."""
+        from core import label_order, models
+
+        head = label_order.head_of(model)
+        made_anew = bool(head) and f"{head}.weight" in fresh
+        if made_anew or not models.counts_positive_first(self.config.model):
+            return
+        message = _("{name} counts positive as class 0 and negative as class 1, the other way round than here").format(
+            name=self._name()
+        )
+        if head:
+            label_order.turn_head(model, head)
+            hint = _(
+                "Its head was turned round: training goes on from what it knows, and the run's model has 0 negative."
+            )
+        else:
+            hint = _("Its head could not be turned round: training starts with its answers upside down.")
+        self.alert("warning", "labels", message, hint)

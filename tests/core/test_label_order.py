@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from core import config_file
 from core import inspector_questions as questions
 from core.errors import ModelError
 from core.evaluation import Told, evaluate
 from core.i18n import set_language
 from core.label_order import is_reversed
 from core.predictions import Predictions
+from core.preparation import Preparation
 from tests.core.test_attribution import TEXT, Asker
-from tests.core.tiny_models import byte_level, save_model, wordpiece
+from tests.core.tiny_models import MODELS, TOKENIZERS, byte_level, save_model, wordpiece
 
 REVERSED = {"id2label": {0: "긍정", 1: "부정"}, "label2id": {"긍정": 0, "부정": 1}}
 ROWS = "id\tdocument\tlabel\n1\t정말 재밌다\t1\n2\t지루하다\t0\n3\t최고\t1\n4\t별로\t0\n"
@@ -68,6 +71,50 @@ def test_classes_the_other_way_round_are_turned(tmp_path: Path, data: str) -> No
     np.testing.assert_allclose(
         Predictions(turned, "test").column("prob_1"), Predictions(plain, "test").column("prob_0"), atol=1e-6
     )
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta", "distilbert", "xlnet", "funnel"])
+def test_training_from_classes_the_other_way_round_starts_right_and_says_so(
+    home: Path, tmp_path: Path, data: str, kind: str
+) -> None:
+    """What is trained, and saved, answers with the negative class first; the base itself stays as it is."""
+    tokenizer = TOKENIZERS[MODELS.get(kind, "wordpiece")]()
+    base = save_model(tmp_path / "base", kind, tokenizer, **REVERSED)
+    before = (base / "model.safetensors").read_bytes()
+    told: list[tuple[Any, ...]] = []
+    model = {"name": str(base), "max_unknown": 1.0}
+    config = config_file.validate({"model": model, "data": {"source": data, "dev_size": 0, "max_length": 32}})
+    config.train.eval_strategy = "no"
+    prepared = Preparation(config, tmp_path / "run", alert=lambda *alert: told.append(alert)).run(("train",))
+    assert [alert[:2] for alert in told if alert[1] == "labels"] == [("warning", "labels")]
+    prepared.model.save_pretrained(tmp_path / "trained")
+    tokenizer.save_pretrained(tmp_path / "trained")
+    for path in (base, tmp_path / "trained"):
+        evaluate(path, data)
+    # `evaluate` turns the base by itself.
+    np.testing.assert_allclose(
+        Predictions(tmp_path / "trained", "test").column("prob_1"),
+        Predictions(base, "test").column("prob_1"),
+        atol=1e-6,
+    )
+    assert Predictions(base, "test").column("prob_1").std() > 0.001
+    assert (base / "model.safetensors").read_bytes() == before
+
+
+def test_a_head_made_anew_has_no_order_to_turn(home: Path, tmp_path: Path, data: str) -> None:
+    from safetensors.torch import load_file, save_file
+
+    base = save_model(tmp_path / "base", "bert", **REVERSED)
+    weights = load_file(base / "model.safetensors")
+    encoder = {name: weight for name, weight in weights.items() if not name.startswith("classifier")}
+    save_file(encoder, base / "model.safetensors", {"format": "pt"})
+    told: list[tuple[Any, ...]] = []
+    config = config_file.validate(
+        {"model": {"name": str(base), "max_unknown": 1.0}, "data": {"source": data, "dev_size": 0}}
+    )
+    config.train.eval_strategy = "no"
+    Preparation(config, tmp_path / "run", alert=lambda *alert: told.append(alert)).run(("train",))
+    assert "labels" not in [alert[1] for alert in told]
 
 
 def test_names_that_say_nothing_turn_nothing() -> None:
