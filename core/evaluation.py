@@ -102,9 +102,7 @@ def evaluate(
     architecture = models.load_config(named)
     classes = _classes(directory)
     tokenizer = models.load_tokenizer(named)
-    if getattr(architecture, "pad_token_id", None) is None:
-        # Models that classify by a review's last token look for it before the padding.
-        architecture.pad_token_id = tokenizer.pad_token_id
+    models.settle_padding(tokenizer, architecture)
     model, fresh = models.build_model(named, architecture)
     if fresh:
         raise ModelError(

@@ -280,6 +280,25 @@ def made_up_encoder(model: Any, fresh: list[str]) -> list[str]:
     return sorted(set(_encoder_weights(model)) & set(fresh))
 
 
+def settle_padding(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig) -> str:
+    """Have tokenizer and model pad so that what is said of a review does not depend on its batch.
+
+    Returns the side on which the tokenizer padded before where that was the wrong one, else nothing. XLNet reads the
+    last place, which has to be the review's own. All others read the first one or look for the last token, and those
+    that count places from the left would give a review other ones in another batch.
+    """
+    if getattr(config, "pad_token_id", None) is None:
+        # Models that classify by a review's last token look for it before the padding.
+        config.pad_token_id = tokenizer.pad_token_id
+    last = config.model_type == "xlnet" and getattr(config, "summary_type", "last") == "last"
+    side, before = "left" if last else "right", str(tokenizer.padding_side)
+    if side == before:
+        return ""
+    # Only what a tokenizer was made with is saved with it.
+    tokenizer.padding_side = tokenizer.init_kwargs["padding_side"] = side
+    return before
+
+
 def window(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig, max_length: int) -> int:
     """The longest input in tokens that tokenizer and model take, at most `max_length`.
 

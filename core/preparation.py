@@ -142,9 +142,9 @@ class Preparation:
             self.progress("loading", 0, 0)
             architecture = models.load_config(config.model)
             tokenizer = models.load_tokenizer(config.model)
-            if getattr(architecture, "pad_token_id", None) is None:
-                # Models that classify by a review's last token look for it before the padding.
-                architecture.pad_token_id = tokenizer.pad_token_id
+            side = models.settle_padding(tokenizer, architecture)
+            if side:
+                self.alert("info", "padding", *self._other_side(side))
         max_length = models.window(tokenizer, architecture, config.data.max_length)
         if max_length < config.data.max_length:
             self.alert(
@@ -176,6 +176,16 @@ class Preparation:
             check_unknown(unknown, config.model.max_unknown, self._name(), tokenizer, sample)
         model, fresh = self._build(architecture)
         return Prepared(config, arguments, splits, tokenizer, architecture, max_length, tokens, model, fresh, unknown)
+
+    def _other_side(self, before: str) -> tuple[str, str]:
+        names = {"left": _("on the left"), "right": _("on the right")}
+        other = names["left" if before == "right" else "right"]
+        return (
+            _("the tokenizer of {name} pads {before}; reviews are padded {other}, and so will the run's model").format(
+                name=self._name(), before=names[before], other=other
+            ),
+            _("Otherwise the prediction of a review would depend on how long the others in its batch are."),
+        )
 
     def _name(self) -> str:
         return str(self.config.model.preset or self.config.model.name)
