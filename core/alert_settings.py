@@ -16,7 +16,7 @@ class Thresholds(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     loss_spike: float = Field(8.0, ge=0)
-    """How many robust standard deviations above its recent median the loss has to jump."""
+    """How many robust standard deviations above its recent median the loss has to jump and stay for some events."""
     plateau: int = Field(5, ge=0)
     """Evaluations of dev in a row without a better `metric_for_best_model`."""
     no_progress_minutes: float = Field(10.0, ge=0)

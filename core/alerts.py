@@ -19,10 +19,17 @@ from core.i18n import ngettext
 
 # Events of the same loss that a spike is measured against, and the fewest that make it worth measuring.
 WINDOW, FEWEST = 50, 20
-# A spike is over when this many losses in a row are back below this share of the threshold.
-CALM_EVENTS, CALM_SHARE = 10, 0.4
-# A flat loss has hardly any spread: a spike is at least this share of the median away, times the threshold.
+# The newest events, whose median has to be above: a batch with a review that the model gets wrong is no spike.
+NEWEST = 5
+# A spike is over when this many events in a row are back below this share of the threshold.
+CALM_EVENTS, CALM_SHARE = 20, 0.4
+# A flat loss has hardly any spread: a spike is at least this share of the median away, times the threshold, and ...
 LEAST_SPREAD = 0.05
+# ... by this much, below which a classifier hardly gets anything wrong.
+LEAST_JUMP = 0.1
+# Of a run that knows its reviews by heart most batches cost nothing and some much, which the median's spread does not
+# see: a spike is this many standard deviations above the mean, too.
+TAIL = 4
 # What was nearly full is told again after it has once been this much emptier.
 BACK_BELOW = 0.05
 # Samples without someone before their return is worth telling again.
@@ -87,6 +94,7 @@ class _Plateau:
 @dataclass
 class _Spike:
     losses: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
+    newest: deque[float] = field(default_factory=deque)
     told: bool = False
     calm: int = 0
 
@@ -175,26 +183,33 @@ class AlertRules:
         loss, spike, limit = _number(event.get("loss")), self._spike, self._limits.loss_spike
         if loss is None or not limit:
             return
-        if len(spike.losses) >= FEWEST:
-            median = statistics.median(spike.losses)
-            spread = statistics.median(abs(value - median) for value in spike.losses) / 0.6745
-            score = (loss - median) / max(spread, LEAST_SPREAD * abs(median), 1e-9)
-            spike.calm = spike.calm + 1 if score < CALM_SHARE * limit else 0
-            if spike.told and spike.calm >= CALM_EVENTS:
-                spike.told = False
-            if score > limit and not spike.told:
-                spike.told = True
-                yield Alert(
-                    "warning",
-                    "loss_spike",
-                    _("the loss jumped to {loss} at step {step}, from about {median}").format(
-                        loss=formats.number(loss, 3),
-                        step=formats.count(_number(event.get("step"))),
-                        median=formats.number(median, 3),
-                    ),
-                    _("If it does not come back: a lower train.learning_rate, more warm-up, a lower max_grad_norm."),
-                )
-        spike.losses.append(loss)
+        spike.newest.append(loss)
+        if len(spike.newest) <= NEWEST:
+            return
+        spike.losses.append(spike.newest.popleft())
+        if len(spike.losses) < FEWEST:
+            return
+        level, median = statistics.median(spike.newest), statistics.median(spike.losses)
+        spread = statistics.median(abs(value - median) for value in spike.losses) / 0.6745
+        score = (level - median) / max(spread, LEAST_SPREAD * abs(median), LEAST_JUMP / limit)
+        spike.calm = spike.calm + 1 if score < CALM_SHARE * limit else 0
+        if spike.told and spike.calm >= CALM_EVENTS:
+            spike.told = False
+        if score <= limit or spike.told:
+            return
+        if level <= statistics.fmean(spike.losses) + TAIL * statistics.pstdev(spike.losses):
+            return
+        spike.told = True
+        yield Alert(
+            "warning",
+            "loss_spike",
+            _("the loss jumped to {loss} at step {step}, from about {median}").format(
+                loss=formats.number(level, 3),
+                step=formats.count(_number(event.get("step"))),
+                median=formats.number(median, 3),
+            ),
+            _("If it does not come back: a lower train.learning_rate, more warm-up, a lower max_grad_norm."),
+        )
 
     def _on_eval(self, event: dict[str, Any]) -> Iterator[Alert]:
         plateau, metrics = self._plateau, event.get("metrics")

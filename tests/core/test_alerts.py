@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,9 +37,40 @@ def noisy(count: int, level: float = 0.3) -> list[dict[str, Any]]:
 def test_a_spike_is_told_once_and_again_after_calm() -> None:
     rules = AlertRules(Thresholds())
     assert codes(rules, *noisy(60)) == []
-    assert codes(rules, step(3.0, 60), step(4.0, 61), step(2.9, 62)) == ["loss_spike"]
-    assert codes(rules, *noisy(20)) == []
-    assert codes(rules, step(5.0, 99)) == ["loss_spike"]
+    high = [step(3.0, 60), step(4.0, 61), step(2.9, 62)]
+    assert codes(rules, *high) == ["loss_spike"]
+    assert codes(rules, *noisy(10), *high) == []
+    assert codes(rules, *noisy(60), *high) == ["loss_spike"]
+
+
+CURVES: dict[str, list[float]] = json.loads(Path(__file__).with_name("loss_curves.json").read_text())
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5])
+@pytest.mark.parametrize(
+    ("curve", "step_of_jump"), [("usual", None), ("two a batch", None), ("by heart", 104), ("rate too high", 401)]
+)
+def test_the_losses_of_real_runs_raise_an_alert_only_where_they_jump(
+    curve: str, step_of_jump: int | None, steps: int
+) -> None:
+    """Losses of each step of small runs on NSMC, alone or as the mean of some: an event has what fits into its time.
+
+    "usual" is three epochs over 6,000 reviews in batches of 16, "two a batch" four over 400. "by heart" sees 300 forty
+    times: its loss is next to nothing, but for single batches, and once comes off for 25 steps. The learning rate of
+    "rate too high" is a hundredfold for twenty steps from 400 on.
+    """
+    losses = CURVES[curve]
+    means = [sum(losses[at : at + steps]) / steps for at in range(0, len(losses) - steps + 1, steps)]
+    rules = AlertRules(Thresholds())
+    told = [at * steps for at, loss in enumerate(means) if codes(rules, step(loss, at))]
+    if step_of_jump is None:
+        assert told == []
+    elif steps == 1 or curve == "rate too high":
+        assert len(told) == 1
+        assert step_of_jump <= told[0] <= step_of_jump + 5 * steps + 5
+    else:
+        # In means of several steps it is not long enough to be told from single batches.
+        assert len(told) <= 1
 
 
 def test_a_new_level_of_the_loss_is_told_once() -> None:
