@@ -50,6 +50,24 @@ def write(run_dir: Path, config: RunConfig, results: dict[str, Any], environment
     return path
 
 
+def note_resumed(run_dir: Path, step: int) -> None:
+    """Say in the card of `model/` that its run went on from here. Saving a newer model takes card and note away.
+
+    A run that is killed cannot say so afterwards. Raises OSError when it cannot be written.
+    """
+    path = run_dir / "model" / CARD_FILE
+    note = _(
+        "> This is the run's model as of step {step}. The run went on later and has not saved a newer one since."
+    ).format(step=step)
+    # A run that was killed while it scored has no card yet.
+    card = path.read_text(encoding="utf-8") if path.is_file() else f"# {_cell(run_dir.name)}\n"
+    if note in card:
+        return
+    head, title, rest = card.partition("\n# ") if not card.startswith("# ") else ("", "# ", card[2:])
+    name, _newline, body = rest.partition("\n")
+    write_atomically(path, f"{head}{title}{name}\n\n{note}\n{body}")
+
+
 def card_data(run_dir: Path, config: RunConfig, results: dict[str, Any]) -> ModelCardData:
     """The card's metadata, `model-index` included where there are scores."""
     from huggingface_hub import ModelCardData

@@ -5,6 +5,7 @@ Heavy: works on a Trainer and its model; metrics and predictions are imported in
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -14,13 +15,18 @@ from typing import TYPE_CHECKING, Any
 from core import checkpoints
 from core.failures import no_model
 from core.i18n import gettext as _
+from core.paths import write_atomically
 from core.recorder import Recorder
+from core.runs import read_results
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from core.callback import MonitorCallback
     from core.trainer import ReviewTrainer
+
+# The prefixes of what is measured on splits in results files.
+SCORED = ("eval", "test")
 
 
 def totals(trainer: ReviewTrainer, monitor: MonitorCallback, metrics: dict[str, Any]) -> dict[str, Any]:
@@ -65,7 +71,47 @@ def settle_weights(run_dir: Path, recorder: Recorder, trainer: ReviewTrainer) ->
     )
 
 
-def save_model(run_dir: Path, trainer: ReviewTrainer, max_length: int) -> None:
+def leave_earlier(run_dir: Path, recorder: Recorder, resumed: int) -> None:
+    """Say of the model that an earlier life of the run has saved that the run goes on from step `resumed` without it.
+
+    It and its scores stay until there is a newer one, which may never be; what lists show is of this life.
+    """
+    from core import model_card
+
+    if not (run_dir / "model" / "config.json").is_file():
+        return
+    saved = recorder.get("earlier_model")
+    step = saved if saved is not None else recorder.get("model_step")
+    step = resumed if step is None else int(step)
+    recorder.set_state(recorder.state, earlier_model=step, metrics={})
+    model_card.note_resumed(run_dir, step)
+
+
+def tell_earlier(run_dir: Path, recorder: Recorder) -> None:
+    """Alert the user when the run ends and the model in its directory is still that of an earlier life."""
+    step = recorder.get("earlier_model")
+    if step is None:
+        return
+    message = _(
+        "model, predictions and scores are as of step {step}, before the run went on: it ended without newer ones"
+    ).format(step=step)
+    hint = _("`nsmc-tui resume {run}` goes on from the last whole checkpoint.").format(run=run_dir.name)
+    recorder.alert("warning", "earlier_model", message, hint)
+
+
+def _forget_scores(run_dir: Path) -> None:
+    """Remove what was said of the model before: whatever cuts the scoring, nothing passes for the new one's."""
+    for split in ("train", "dev", "test"):
+        (run_dir / f"predictions-{split}.parquet").unlink(missing_ok=True)
+    for prefix in SCORED:
+        (run_dir / f"{prefix}_results.json").unlink(missing_ok=True)
+    results = read_results(run_dir)
+    left = {key: value for key, value in results.items() if not key.startswith(tuple(f"{name}_" for name in SCORED))}
+    if left != results:
+        write_atomically(run_dir / "all_results.json", json.dumps(left, indent=4, sort_keys=True))
+
+
+def save_model(run_dir: Path, recorder: Recorder, trainer: ReviewTrainer, max_length: int) -> None:
     """Write `model/` beside its place and move it there, so that nobody loads a half of it."""
     final = run_dir / "model"
     temporary = run_dir / ".model.tmp"
@@ -78,9 +124,11 @@ def save_model(run_dir: Path, trainer: ReviewTrainer, max_length: int) -> None:
     try:
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
+        _forget_scores(run_dir)
         if final.exists():
             shutil.rmtree(final)
         os.replace(temporary, final)
+        recorder.set_state(recorder.state, model_step=trainer.state.global_step, earlier_model=None)
     finally:
         # There is one only after a failure: half a model on a full disk keeps others from writing.
         if temporary.exists():

@@ -53,6 +53,10 @@ class Recorder:
         """The run's state as last set."""
         return str(self._status.get("state", "starting"))
 
+    def get(self, name: str) -> Any:
+        """A field of the status; None where it has none of that name."""
+        return self._status.get(name)
+
     @property
     def metrics(self) -> dict[str, Any]:
         """The metrics known so far, `eval_*` and `test_*`."""

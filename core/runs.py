@@ -43,6 +43,8 @@ class Run:
     lives on this host and has not written for `STALE_AFTER` seconds: it hangs, or is at something very slow.
     `label` (the name that was given later, `name` too then), `tags`, `note` and `archived` come from
     `core.run_labels`. `source` tells what a run of the state `foreign` was read from (`core.foreign`).
+    `earlier_model` is the step whose model, predictions and results the directory has while a resumed run has not
+    saved newer ones, which one that was aborted or crashed never does.
     """
 
     id: str
@@ -71,6 +73,7 @@ class Run:
     note: str = ""
     archived: bool = False
     source: str = ""
+    earlier_model: int | None = None
 
     @property
     def condition(self) -> str:
@@ -276,6 +279,7 @@ def make_run(path: Path, status: dict[str, Any], labels: Labels) -> Run:
         tags=labels.tags,
         note=labels.note,
         archived=labels.archived,
+        earlier_model=int(_number(status["earlier_model"])) if status.get("earlier_model") is not None else None,
     )
 
 

@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from core import formats, torchrun
+from core import formats, outcome, torchrun
 from core.config import RunConfig
 from core.control import CONTROL_FILE, send_order
 from core.errors import NsmcTuiError, RunError
@@ -285,6 +285,7 @@ class Supervisor:
         try:
             recorder.set_state("failed", phase="", eta=None, error=message, hint=hint)
             with Watch(recorder, self.run_dir):
+                outcome.tell_earlier(self.run_dir, recorder)
                 recorder.emit("run_failed", error=error, message=message, hint=hint, log=str(self.run_dir / LOG_FILE))
         finally:
             recorder.close()
@@ -299,6 +300,7 @@ class Supervisor:
             recorder.emit("order", action=action, taken_at_step=step, by="signal")
             recorder.set_state("stopped", phase="", eta=None)
             with Watch(recorder, self.run_dir):
+                outcome.tell_earlier(self.run_dir, recorder)
                 recorder.emit("run_finished", state="stopped", metrics=recorder.metrics, aborted=self.orders > 1)
         finally:
             recorder.close()

@@ -85,6 +85,7 @@ class Worker:
         except Aborted:
             self.orders.ignore_signals()
             self.orders.tell_abort()
+            outcome.tell_earlier(self.run_dir, recorder)
             recorder.set_state("stopped", phase="", eta=None)
             recorder.emit("run_finished", state="stopped", metrics=recorder.metrics, aborted=True)
             return EXIT_ABORTED
@@ -166,6 +167,7 @@ class Worker:
             word = self.ranks.rank, failure.code, failure.message, failure.hint
             with_room(self.run_dir, partial(write_failure, self.run_dir, *word))
             return
+        outcome.tell_earlier(self.run_dir, self.recorder)
         try:
             self.recorder.set_state("failed", phase="", eta=None, error=failure.message, hint=failure.hint)
         finally:
@@ -214,7 +216,7 @@ class Worker:
             self.recorder.phase("saving")
             outcome.settle_weights(self.run_dir, self.recorder, trainer)
             if self.ranks.head:
-                outcome.save_model(self.run_dir, trainer, prepared.max_length)
+                outcome.save_model(self.run_dir, self.recorder, trainer, prepared.max_length)
             self._score(trainer, prepared)
             self._write_card()
         finally:
@@ -299,6 +301,8 @@ class Worker:
 
         memory = MemoryFigures("train")
         path = str(checkpoint.path) if checkpoint is not None else None
+        if self.resume is not None and self.ranks.head:
+            outcome.leave_earlier(self.run_dir, self.recorder, self.resumed.step)
         try:
             result = trainer.train(resume_from_checkpoint=path)
             metrics = dict(result.metrics)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -346,6 +347,54 @@ def test_a_stop_during_an_evaluation_cuts_it_and_the_run_goes_on_later(tmp_path:
     assert resume(run_dir, [(["train", "eval_strategy"], "no")]) == 5
     assert wait_for_end(run_dir) == "finished"
     assert load_run(run_dir).step == 12
+
+
+def scores(run_dir: Path) -> set[str]:
+    """The files that say something of a run's model."""
+    return {path.name for pattern in ("predictions-*", "*_results.json") for path in run_dir.glob(pattern)}
+
+
+@pytest.mark.parametrize("how", ["abort", "kill"])
+def test_a_model_of_before_a_resume_stays_and_does_not_pass_for_the_last_one(run_copy: Path, how: str) -> None:
+    """It goes with the scores that it has; once there is a newer one only that one's scores are left."""
+    first, weights = load_run(run_copy), (run_copy / "model" / "model.safetensors").read_bytes()
+    before = scores(run_copy)
+    results = (run_copy / "test_results.json").read_bytes()
+    assert first.metric_split() == "test"
+    assert first.earlier_model is None
+    resume(run_copy, [(["train", "num_train_epochs"], 100.0), (["evaluate", "splits"], ["dev"])])
+    wait_until(lambda: any(event["step"] > first.step for event in events(run_copy, "step")), run_copy)
+    if how == "abort":
+        control.order_and_wait(run_copy, "abort")
+        assert wait_for_end(run_copy) == "stopped"
+        assert "test_accuracy" not in events(run_copy, "run_finished")[-1]["metrics"]
+        assert [alert["code"] for alert in events(run_copy, "alert")].count("earlier_model") == 1
+    else:
+        worker = psutil.Process(load_run(run_copy).pid)
+        worker.kill()
+        worker.wait(30)
+        assert load_run(run_copy).state == "crashed"
+    run = load_run(run_copy)
+    assert run.earlier_model == first.step
+    assert not any(name.startswith("test_") for name in run.metrics)
+    assert (run_copy / "model" / "model.safetensors").read_bytes() == weights
+    assert (run_copy / "test_results.json").read_bytes() == results
+    assert scores(run_copy) == before
+    card = (run_copy / "model" / "README.md").read_text()
+    assert card.count(f"> This is the run's model as of step {first.step}.") == 1
+    assert card.index("\n# ") < card.index("> This") < card.index("\n## ")
+    shown = run_cli("show", run_copy.name, runs=run_copy.parent)
+    assert f"of step {first.step}, before the run went on" in shown.stdout
+    resume(run_copy, [])
+    wait_until(lambda: load_run(run_copy).state == "running", run_copy)
+    control.order_and_wait(run_copy, "stop")
+    assert wait_for_end(run_copy) == "stopped"
+    assert load_run(run_copy).earlier_model is None
+    card = (run_copy / "model" / "README.md").read_text()
+    assert "> This is" not in card
+    assert "split: test" not in card
+    assert scores(run_copy) == before - {"test_results.json", "predictions-test.parquet"}
+    assert not any(name.startswith("test_") for name in json.loads((run_copy / "all_results.json").read_text()))
 
 
 FULL_DISK = """

@@ -45,6 +45,7 @@ def as_document(run: Run) -> dict[str, Any]:
         "note": run.note,
         "archived": run.archived,
         "source": run.source,
+        "earlier_model": run.earlier_model,
     }
 
 
@@ -137,6 +138,8 @@ def print_summary(run: Run) -> None:
         lines.append((_("note"), run.note))
     if run.archived:
         lines.append((_("archived"), _("yes")))
+    if run.earlier_model is not None:
+        lines.append((_("saved model"), _("as of step {step}, before the run went on").format(step=run.earlier_model)))
     if run.error:
         lines += [(_("error"), run.error), (_("hint"), run.hint)]
     lines += [
