@@ -49,6 +49,9 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     from core.data import load_splits
 
     settings = RunConfig.model_validate(request["config"])
+    if settings.launch.device == "cuda" and not torch.cuda.is_available():
+        # Its Trainer would take the CPU, and hours.
+        raise SystemExit("torch finds no GPU for --device cuda")
     config = AutoConfig.from_pretrained(settings.model.name, num_labels=2)
     model = AutoModelForSequenceClassification.from_pretrained(settings.model.name)
     tokenizer = AutoTokenizer.from_pretrained(settings.model.name, config=config)

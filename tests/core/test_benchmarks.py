@@ -139,6 +139,24 @@ def test_the_tests_for_a_gpu_need_no_screens(environment: dict[str, str]) -> Non
 
 
 @pytest.mark.slow
+def test_without_the_gpu_that_was_asked_for_nothing_is_measured(environment: dict[str, str], model: Path) -> None:
+    """The guide's Trainer alone would silently train on the CPU."""
+    command = [sys.executable, str(BENCHMARKS / "train_throughput.py"), "--device", "cuda", "--data", "sample"]
+    done = subprocess.run(
+        [*command, "--reviews", "64", "--repeat", "1", "--model", str(model)],
+        env={**environment, "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "torch finds no GPU for --device cuda", "", "guide.py failed (exit code 1)"
+    ]  # fmt: skip
+    assert done.stdout == ""
+
+
+@pytest.mark.slow
 def test_training_speed_and_accuracy_of_both_sides(outputs: dict[str, str]) -> None:
     output = outputs["train_throughput.py"]
     assert float(cells(output, "guide")[1]) > 0
