@@ -49,6 +49,8 @@ class Orders:
         self.stop_at_step: int | None = None
         self.stop_at_epoch: float | None = None
         self._aborted = False
+        # Whether somebody asked for the stop; where the plan did, a first order is not the second one, which aborts.
+        self._asked = False
         # The newest step at which orders were looked for.
         self._step = 0
         self._ranks = ranks
@@ -105,11 +107,13 @@ class Orders:
         self._step = step
         if self._reader is None:
             return
-        if self.signals and not self.stop:
+        if self.signals and not self._asked:
+            self._asked = True
             self.request_stop(step, by="signal")
         for record in self._reader.read():
             action, fields = record["action"], {"id": record.get("id")}
-            if action == "stop" and not self.stop:
+            if action == "stop" and not self._asked:
+                self._asked = True
                 self.request_stop(step, **fields)
                 continue
             refused = self._refusal(record)

@@ -111,6 +111,18 @@ def test_an_abort_by_a_second_signal_is_told_as_an_order(run_dir: Path) -> None:
     assert story.log.orders[-1].by == "a signal"
 
 
+def test_a_first_stop_after_the_plans_own_aborts_nothing(run_dir: Path) -> None:
+    story = Story(run_dir)
+    story.orders.stop_at_step = 6
+    story.orders.reached(6, 0.1)
+    control.send_order(run_dir, "stop")
+    story.orders.take(6)
+    assert [(action, word) for action, _state, word in story.look()] == [("stop", "taken at step 6")] * 2
+    control.send_order(run_dir, "stop")
+    with pytest.raises(Aborted):
+        story.orders.take(6)
+
+
 def test_an_abort_by_an_order_is_told_once(run_dir: Path) -> None:
     story = Story(run_dir)
     control.send_order(run_dir, "abort")
