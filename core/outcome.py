@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # The prefixes of what is measured on splits in results files.
 SCORED = ("eval", "test")
+# Where the model of an earlier life is while a newer one takes its place.
+EARLIER_MODEL = ".model.before"
 
 
 def totals(trainer: ReviewTrainer, monitor: MonitorCallback, metrics: dict[str, Any]) -> dict[str, Any]:
@@ -78,6 +80,7 @@ def leave_earlier(run_dir: Path, recorder: Recorder, resumed: int) -> None:
     """
     from core import model_card
 
+    keep_earlier(run_dir)
     if not (run_dir / "model" / "config.json").is_file():
         return
     saved = recorder.get("earlier_model")
@@ -114,7 +117,7 @@ def _forget_scores(run_dir: Path) -> None:
 def save_model(run_dir: Path, recorder: Recorder, trainer: ReviewTrainer, max_length: int) -> None:
     """Write `model/` beside its place and move it there, so that nobody loads a half of it."""
     final = run_dir / "model"
-    temporary = run_dir / ".model.tmp"
+    temporary, earlier = run_dir / ".model.tmp", run_dir / EARLIER_MODEL
     if temporary.exists():
         shutil.rmtree(temporary)
     model = trainer.accelerator.unwrap_model(trainer.model)
@@ -126,13 +129,26 @@ def save_model(run_dir: Path, recorder: Recorder, trainer: ReviewTrainer, max_le
         tokenizer.save_pretrained(temporary)
         _forget_scores(run_dir)
         if final.exists():
-            shutil.rmtree(final)
+            # An abort between the two leaves the one before, which has taken hours, too.
+            os.replace(final, earlier)
         os.replace(temporary, final)
         recorder.set_state(recorder.state, model_step=trainer.state.global_step, earlier_model=None)
     finally:
         # There is one only after a failure: half a model on a full disk keeps others from writing.
         if temporary.exists():
             shutil.rmtree(temporary)
+        keep_earlier(run_dir)
+
+
+def keep_earlier(run_dir: Path) -> None:
+    """Put the model of before back where the newer one did not take its place; else remove it."""
+    earlier = run_dir / EARLIER_MODEL
+    if not earlier.exists():
+        return
+    if (run_dir / "model").exists():
+        shutil.rmtree(earlier)
+    else:
+        os.replace(earlier, run_dir / "model")
 
 
 def score(

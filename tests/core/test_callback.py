@@ -325,3 +325,35 @@ def test_a_save_cut_off_by_an_abort_leaves_no_half_of_a_checkpoint(
         trainer.train()
     assert saved(run_dir) == [2]
     assert checkpoints.list_checkpoints(run_dir)[0].whole
+
+
+def test_a_model_is_there_whatever_cuts_the_saving_of_a_newer_one(
+    run_dir: Path, tokens: Dataset, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monitor = watch(run_dir)
+    trainer = make_trainer(run_dir, monitor, tokens, tokenizer, max_steps=3)
+    recorder, weights = monitor._recorder, run_dir / "model" / "model.safetensors"
+    outcome.save_model(run_dir, recorder, trainer, 12)
+    before = weights.read_bytes()
+    with torch.no_grad():
+        trainer.model.classifier.weight.add_(1)
+    move = os.replace
+
+    def cut(source: Path, target: Path) -> None:
+        if source == run_dir / ".model.tmp":
+            raise Aborted
+        move(source, target)
+
+    monkeypatch.setattr(outcome.os, "replace", cut)
+    with pytest.raises(Aborted):
+        outcome.save_model(run_dir, recorder, trainer, 12)
+    monkeypatch.undo()
+    assert weights.read_bytes() == before
+    assert not list(run_dir.glob(".model*"))
+    # As a kill between the two moves leaves it.
+    move(run_dir / "model", run_dir / outcome.EARLIER_MODEL)
+    outcome.leave_earlier(run_dir, recorder, 3)
+    assert weights.read_bytes() == before
+    outcome.save_model(run_dir, recorder, trainer, 12)
+    assert weights.read_bytes() != before
+    assert not list(run_dir.glob(".model*"))
