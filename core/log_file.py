@@ -16,7 +16,7 @@ from typing import BinaryIO
 from core.text import visible
 
 BLOCK = 1 << 18
-# A progress bar may write megabytes without a line feed; of a longer line its end is read.
+# A progress bar may write megabytes without a line feed; of a longer line its end is read, and told by a `…`.
 LONGEST = 1 << 14
 # Enough to fill any screen at the first look.
 FIRST_BLOCKS = 2
@@ -58,9 +58,10 @@ def readable(raw: bytes) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _log_line(raw: bytes) -> LogLine:
+def _log_line(raw: bytes, headless: bool = False) -> LogLine:
     text = readable(raw)
-    return LogLine(text, level_of(text))
+    # What was overwritten is no loss.
+    return LogLine(f"…{text}" if headless and b"\r" not in raw.rstrip(b"\r") else text, level_of(text))
 
 
 def visible_text(raw: bytes) -> str:
@@ -201,7 +202,7 @@ class LogFile:
                 begin = max(starts[place], end - LONGEST)
                 file.seek(begin)
                 raw = file.read(end - begin).rstrip(b"\n")
-                found.append(_log_line(raw))
+                found.append(_log_line(raw, begin > starts[place]))
                 place += 1
         return found
 

@@ -269,6 +269,40 @@ async def test_moving_up_loads_earlier_lines_and_keeps_the_place(long_log: Path)
         assert screen_text(app).split("\n")[3].strip() == first
 
 
+async def test_a_line_longer_than_the_screen_says_so_and_is_read_sideways(tmp_path: Path) -> None:
+    run = failed_run(tmp_path)
+    app = NsmcTuiApp(tmp_path, run=run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot, app)
+        await pilot.press("L")
+        await until(pilot, lambda: "OutOfMemoryError" in screen_text(app) and "E First error" in screen_text(app))
+        # Nothing is cut, so there is no key for it.
+        assert "Sideways" not in screen_text(app)
+        assert "…" not in letters(app, LogView)
+        long = f"TypeError: begins {'가' * 100}{'b' * 60} ends"
+        with (run / "worker.log").open("a") as file:
+            file.write(f"{long}\nshort\n{'z' * 20_000}\n")
+        await until(pilot, lambda: "zzz" in letters(app, LogView) and "Sideways" in screen_text(app))
+
+        def line(sign: str) -> str:
+            return next(text for text in letters(app, LogView).split("\n") if sign in text).strip()
+
+        assert (line("begins")[-1], line("short"), line("zzz")[0]) == ("…", "short", "…")
+        seen = line("begins").strip("…")
+        while "ends" not in seen:
+            before = line("가가") if "가가" in letters(app, LogView) else line("bbb")
+            await pilot.press("right")
+            await until(pilot, lambda: before not in letters(app, LogView))  # noqa: B023
+            seen = line("가가") if "가가" in letters(app, LogView) else line("bbb")
+            assert seen[0] == "…"
+            assert (seen[-1] == "…") == ("ends" not in seen)
+        # What is searched for is seen, however far to the side it is, and no more is moved than has to be.
+        await pilot.press("slash", *"begins", "enter")
+        await until(pilot, lambda: "TypeError: begins" in letters(app, LogView))
+        await pilot.press("slash", *["backspace"] * 6, *"bbb ends", "enter")
+        await until(pilot, lambda: "bbb ends" in letters(app, LogView))
+
+
 @pytest.mark.parametrize("language", ["en", "ko"])
 @pytest.mark.parametrize("size", SIZES)
 async def test_log_pane(tmp_path: Path, snapshot: SnapshotAssertion, size: tuple[int, int], language: str) -> None:

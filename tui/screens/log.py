@@ -44,6 +44,8 @@ class LogScreen(RunScreen):
     NAME = "log"
     BINDINGS: ClassVar[list[BindingType]] = [
         key("L", "back", N_("Back"), N_("Back to the monitor")),
+        # Not at the bottom: the log's own keys are.
+        key("4", "run_screen('evaluation')", N_("Evaluation"), N_("Scores and confusion matrix")),
     ]
     DEFAULT_CSS = "LogScreen #log-pane { height: 1fr; }"
 

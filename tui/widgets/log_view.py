@@ -18,7 +18,8 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.worker import get_current_worker
 
-from core.log_file import LogFile, LogLine
+from core.i18n import N_
+from core.log_file import LONGEST, LogFile, LogLine
 from tui.keymap import key, localise
 from tui.log_source import (
     LEVELS,
@@ -32,10 +33,11 @@ from tui.log_source import (
     nearest,
     passes,
 )
+from tui.sideways import beside, in_view
 from tui.widgets.top_bar import fit
 
-# A line is drawn no further than this; what is wider is hardly text.
-WIDEST = 2000
+# A line is drawn no further than this, which is as much as is read of a line in a file.
+WIDEST = LONGEST
 EARLIER = 32
 
 
@@ -47,6 +49,7 @@ class LogView(ScrollView, can_focus=True):
         "log-view--warning",
         "log-view--match",
         "log-view--here",
+        "log-view--cut",
     }
     DEFAULT_CSS = """
     LogView { scrollbar-size-vertical: 1; scrollbar-size-horizontal: 0; }
@@ -54,14 +57,15 @@ class LogView(ScrollView, can_focus=True):
     LogView > .log-view--warning { color: $warning; }
     LogView > .log-view--match { text-style: reverse; }
     LogView > .log-view--here { background: $block-cursor-background; }
+    LogView > .log-view--cut { color: $accent; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         key("up,k", "line(-1)"),
         key("down,j", "line(1)"),
         key("pageup,ctrl+b", "page(-1)"),
         key("pagedown,ctrl+f", "page(1)"),
-        key("left,h", "sideways(-1)"),
-        key("right,l", "sideways(1)"),
+        key("left,h", "sideways(-1)", N_("Sideways"), N_("Long lines: back to the left"), show=True, display="← →"),
+        key("right,l", "sideways(1)", N_("Right"), N_("Long lines: further to the right")),
         key("home,g", "top"),
         key("end,G", "bottom"),
     ]
@@ -131,6 +135,7 @@ class LogView(ScrollView, can_focus=True):
     def _begin(self) -> None:
         self.workers.cancel_group(self, "log")
         self._here, self._width, self.partly = None, 0, 0
+        self.scroll_to(x=0, animate=False, immediate=True)
         self.following = True
 
     def refresh_file(self) -> None:
@@ -267,7 +272,10 @@ class LogView(ScrollView, can_focus=True):
         if row is not None:
             self._here = row
             self.following = False
-            self.scroll_to(y=max(0, row - self.size.height // 2), animate=False, immediate=True)
+            text = self._rows.rows(row, 1)[0].text[:WIDEST]
+            self._widen_to(cell_len(text))
+            x = beside(text, self.pattern, self.scroll_offset.x, self.size.width)
+            self.scroll_to(x, max(0, row - self.size.height // 2), animate=False, immediate=True)
             self.refresh()
         self.post_message(self.Found(row))
 
@@ -313,9 +321,15 @@ class LogView(ScrollView, can_focus=True):
             self.following = False
 
     def on_resize(self) -> None:
-        """Stay at the newest row."""
+        """Stay at the newest row, and within the widest one."""
         if self.following:
             self._to_the_end()
+        self.action_sideways(0)
+        self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """To the side there is a way only where a line is wider than the room."""
+        return action != "sideways" or self._width > self.size.width
 
     def action_line(self, step: int) -> None:
         """A line up or down."""
@@ -362,15 +376,20 @@ class LogView(ScrollView, can_focus=True):
         if row == self._here:
             style += self.get_component_rich_style("log-view--here", partial=True)
         text = line.text[:WIDEST]
-        cells = cell_len(text)
+        cells = len(text) if text.isascii() else cell_len(text)
         if cells > self._width:
-            self._width = cells
-            self.call_after_refresh(self._widen)
+            self.call_after_refresh(self._widen_to, cells)
         strip = Strip(self._segments(text, style), cells)
-        return strip.crop_extend(scroll_x, scroll_x + width, style)
+        cut = style + self.get_component_rich_style("log-view--cut", partial=True)
+        sign = Segment("…", cut)
+        return in_view(strip, scroll_x, width, style, sign, ends=len(line.text) <= WIDEST)
 
-    def _widen(self) -> None:
-        self.virtual_size = Size(self._width, self._rows.count)
+    def _widen_to(self, cells: int) -> None:
+        if cells > self._width:
+            before, self._width = self._width, cells
+            self.virtual_size = Size(self._width, self._rows.count)
+            if before <= self.size.width < cells:
+                self.refresh_bindings()
 
     def _segments(self, text: str, style: Style) -> list[Segment]:
         if self.pattern is None:
