@@ -331,6 +331,8 @@ class NsmcTuiApp(QuickKeys, AlertingApp):
         """A key as people write it; `ctrl+s`, not `^s`, wherever it stands."""
         modifiers, _key = binding.parse_key()
         shown = super().get_key_display(binding)
+        if shown == "⏎" and colour_depth.ascii_of(self):
+            return "enter"
         return f"ctrl+{shown[1:]}" if "ctrl" in modifiers and shown.startswith("^") else shown
 
     def say(self, text: str, *, severity: SeverityLevel = "information", timeout: float = 5) -> None:

@@ -15,8 +15,10 @@ from typing import Any
 from rich.color import ColorSystem
 from textual.app import App
 from textual.filter import Monochrome
+from textual.widget import Widget
 
 from core.settings import load_settings
+from tui.plain_signs import PlainSigns
 from tui.terminal_wishes import DEPTHS, ascii_wanted, wanted_depth
 
 _SYSTEMS = {
@@ -61,10 +63,19 @@ def next_depth(app: App[Any]) -> str:
 def set_ascii(app: App[Any], wanted: bool) -> None:
     """Draw `app` without box and block characters, or with them."""
     app.ascii_drawing = wanted  # type: ignore[attr-defined]
+    # The list has no public way in: Textual calls its filters its own.
+    kept = [one for one in app._filters if not isinstance(one, PlainSigns)]
+    app._filters = [*kept, PlainSigns()] if wanted else kept
     # For rules in style sheets.
     app.set_class(wanted, "-ascii")
     if app.is_running:
         _draw_anew(app)
+        # Some keys have another name then, also on screens below a dialog.
+        for screen in app.screen_stack:
+            screen.refresh_bindings()
+            # A new theme leaves alone what has its colours from elsewhere.
+            for widget in screen.walk_children(Widget):
+                widget.refresh()
 
 
 def prepare(app: App[Any], environ: Mapping[str, str] = os.environ) -> None:

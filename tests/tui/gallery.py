@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +11,10 @@ from syrupy.assertion import SnapshotAssertion
 from textual.pilot import Pilot
 
 import tui.app
+from core.i18n import language
 from tests.tui.picture import picture
 from tests.tui.test_screens import control_bytes, until
+from tui.colour_depth import set_ascii
 
 SIZES = {"80x24": (80, 24), "160x48": (160, 48)}
 
@@ -47,3 +50,14 @@ async def hang(
             letters = letters.replace(str(hide), "PATH")
         letters = re.sub(r"\d\d:\d\d:\d\d", "HH:MM:SS", letters)
         assert letters == snapshot(name=f"{name} {size}")
+    if language() == "en":
+        # In a terminal without signs, or one that disagrees about their width, the same picture has none.
+        set_ascii(app, True)
+        await until(pilot, lambda: not signs(picture(app, colours=False)))
+        set_ascii(app, False)
+
+
+def signs(text: str) -> set[str]:
+    """What in `text` is neither ASCII nor a letter, of any script, nor of an emoji, nor stands for a control byte."""
+    found = {char for char in text if not char.isascii() and unicodedata.category(char)[0] not in "LMC"}
+    return {char for char in found if unicodedata.east_asian_width(char) in "ANH" and not "\u2400" <= char <= "\u2426"}

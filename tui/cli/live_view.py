@@ -186,7 +186,7 @@ class LiveView:
     def _head(self, width: int) -> Text:
         from rich.text import Text
 
-        from tui.signs import plain_sign
+        from tui.plain_signs import plain_sign
         from tui.widgets.top_bar import STATE_MARKS
 
         mark = STATE_MARKS.get(self.run.condition, ("·", "dim"))[0]

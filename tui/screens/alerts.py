@@ -21,7 +21,6 @@ from core.i18n import gettext as _
 from core.text import visible
 from tui.keymap import key
 from tui.screens.dialog import Dialog
-from tui.signs import sign_for
 from tui.widgets.form_input import Choices
 from tui.widgets.top_bar import fit
 
@@ -107,7 +106,7 @@ class AlertsScreen(Dialog[None]):
         tone = {"error": variables.get("error", ""), "warning": variables.get("warning", "")}.get(one.alert.level, "")
         text = Text(no_wrap=True)
         mark = "✓ " if seen else MARKS.get(one.alert.level, "·") + " "
-        text.append(sign_for(self.app, mark), style="dim" if seen else tone)
+        text.append(mark, style="dim" if seen else tone)
         moment = datetime.fromtimestamp(one.alert.ts)
         text.append(f"{moment:%m-%d %H:%M}  ", style="dim")
         run = fit(visible(one.run), names)

@@ -23,7 +23,6 @@ from core.text import visible
 from tui.forecast_lines import memory_and_disk, phase_words, time_taken, what_it_learns
 from tui.keymap import key
 from tui.screens.dialog import Dialog
-from tui.signs import sign_for
 
 if TYPE_CHECKING:
     from core.config import RunConfig
@@ -118,9 +117,9 @@ class ForecastScreen(Dialog[None]):
         if event.made is not None:
             self.query_one("#found", Static).update(self._table(event.made))
         elif event.error is not None:
-            text.append(sign_for(self.app, "✗ ") + visible(event.error.message), style=variables.get("error", ""))
+            text.append("✗ " + visible(event.error.message), style=variables.get("error", ""))
             if event.error.hint:
-                text.append("\n" + sign_for(self.app, "→ ") + visible(event.error.hint))
+                text.append("\n→ " + visible(event.error.hint))
             self.query_one("#found", Static).update(text)
 
     def _table(self, made: Forecast) -> Table:
@@ -134,7 +133,7 @@ class ForecastScreen(Dialog[None]):
             table.add_row(title, Text(visible(said)))
         for caution in made.warnings:
             said = caution.message + (f" — {caution.hint}" if caution.hint else "")
-            table.add_row(sign_for(self.app, "⚠"), Text(visible(said), style=variables.get("warning", "")))
+            table.add_row("⚠", Text(visible(said), style=variables.get("warning", "")))
         table.add_row("", "")
         for title, said in what_it_learns(made):
             table.add_row(title, Text(visible(said), style="dim"))

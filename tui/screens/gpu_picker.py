@@ -20,7 +20,6 @@ from core.i18n import gettext as _
 from core.text import visible
 from tui.keymap import key
 from tui.screens.dialog import Dialog
-from tui.signs import sign_for
 from tui.widgets.form_input import Choices
 
 CPU, WHATEVER = "cpu", ""
@@ -129,7 +128,7 @@ class GpuPicker(Dialog[str | None]):
     def _line(self, gpu: GpuSample) -> Text:
         text = Text(no_wrap=True, overflow="ellipsis")
         text.append(
-            sign_for(self.app, "● ") if gpu.index in self._marked else "  ",
+            "● " if gpu.index in self._marked else "  ",
             style=self.app.theme_variables.get("accent", ""),
         )
         names = max(len(f"gpu{one.index}") for one in self._gpus or [gpu])

@@ -68,4 +68,5 @@ class HelpScreen(Dialog[None]):
         for binding, _node in screen_first:
             keys = key_names(self._below, binding.action)
             if keys:
-                yield " ".join(keys[:3]), binding.tooltip or binding.description
+                # By the name that sentences call it.
+                yield " ".join(keys[:3]).replace("⏎", "enter"), binding.tooltip or binding.description

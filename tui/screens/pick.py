@@ -18,7 +18,6 @@ from core.i18n import gettext as _
 from core.text import visible
 from tui.keymap import key
 from tui.screens.dialog import Dialog
-from tui.signs import sign_for
 
 
 class PickScreen(Dialog[tuple[str, ...] | None]):
@@ -88,7 +87,7 @@ class PickScreen(Dialog[tuple[str, ...] | None]):
 
     def _line(self, name: str, about: str) -> Text:
         text = Text(no_wrap=True, overflow="ellipsis")
-        text.append(sign_for(self.app, "✓ ") if name in self._chosen else "  ")
+        text.append("✓ " if name in self._chosen else "  ")
         text.append(visible(name))
         if about and about != name:
             text.append(f"  {visible(about)}", style="dim")

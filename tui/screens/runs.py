@@ -23,7 +23,6 @@ from tui.keymap import key
 from tui.run_columns import column, title
 from tui.run_reader import Answer, PreviewRead, RunReader, RunsFailed, RunsRead, View, answer
 from tui.screens.runs_finding import FindingScreen
-from tui.signs import sign_for
 from tui.widgets.ask_line import AskLine
 from tui.widgets.run_list import RunList
 from tui.widgets.run_preview import RunPreview
@@ -224,14 +223,12 @@ class RunsScreen(FindingScreen):
             parts.append(_("difference to ★ {run}").format(run=visible(found.baseline.label or found.baseline.id)))
         if self._sort:
             order = _("sorted by {name}").format(name=title(column(canonical(self._sort))))
-            parts.append(order + sign_for(self.app, " ↑" if self._reverse else " ↓"))
+            parts.append(order + (" ↑" if self._reverse else " ↓"))
         else:
             parts.append(_("oldest first") if self._reverse else _("newest first"))
         self.query_one("#summary", Static).update(" · ".join(parts))
         if found.error is not None:
-            self.query_one("#summary", Static).update(
-                sign_for(self.app, "✗ ") + visible(f"{found.error.message} → {found.error.hint}")
-            )
+            self.query_one("#summary", Static).update("✗ " + visible(f"{found.error.message} → {found.error.hint}"))
 
     def _tick(self) -> None:
         # Ages and the times left grow without any news from the runs.

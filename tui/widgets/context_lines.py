@@ -22,6 +22,8 @@ from core.text import visible
 from core.train_reviews import Alike, TrainReview
 from tui.colour_depth import ascii_of
 from tui.heat_scale import colour
+from tui.plain_signs import TextOfOthers
+from tui.signs import sign_for
 from tui.widgets.line_view import LineView, line_strip
 from tui.widgets.virtual_size import set_virtual_size
 
@@ -38,7 +40,7 @@ class Subject:
     split: str
 
 
-class ContextLines(LineView):
+class ContextLines(TextOfOthers, LineView):
     """Draws what is known. working: whether vectors of train are being made.
 
     What is known of the review in view lies in `_found`: `history`, `alike` and `nearest`, or the error in the place of
@@ -114,7 +116,7 @@ class ContextLines(LineView):
         """An error, or a sentence, in the place of what would be there."""
         if isinstance(value, NsmcTuiError):
             return [Text(visible(part), self._quiet) for part in (value.message, value.hint) if part]
-        return [Text(str(value), self._quiet)]
+        return [Text(sign_for(self.app, str(value)), self._quiet)]
 
     def _history_lines(self) -> list[Text]:
         subject = self._subject
@@ -153,6 +155,7 @@ class ContextLines(LineView):
             second += " · " + ngettext("forgotten {n} time", "forgotten {n} times", history.forgetting).format(
                 n=history.forgetting
             )
+        second = sign_for(self.app, second)
         return [self._title(title, dynamics.kind_name(history.kind)), first, Text(second, self._quiet)]
 
     def _alike_lines(self) -> list[Text]:
@@ -215,5 +218,8 @@ class ContextLines(LineView):
             f" {visible(review.document)}",
         )
         # Sentences wrap, reviews do not: one a line.
-        line.truncate(max(20, self.scrollable_content_region.width), overflow="ellipsis")
+        room = max(20, self.scrollable_content_region.width)
+        if line.cell_len > room:
+            line.truncate(room - 1, overflow="crop")
+            line.append(sign_for(self.app, "…"))
         return line

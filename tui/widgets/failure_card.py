@@ -14,7 +14,6 @@ from core.launch import LOG_FILE
 from core.log_file import LogFile, LogLine
 from core.runs import Run
 from core.text import visible
-from tui.signs import sign_for
 
 # What stands at the end of a log is the traceback; its last lines say what happened.
 LAST_LINES = 4
@@ -68,11 +67,9 @@ class FailureCard(Static):
     def _card(self, message: str, hint: str) -> Text:
         variables = self.app.theme_variables
         text = Text(no_wrap=False)
-        text.append(
-            sign_for(self.app, "✗ ") + visible(cut(message, LONGEST_TEXT)) + "\n", style=variables.get("error", "")
-        )
+        text.append("✗ " + visible(cut(message, LONGEST_TEXT)) + "\n", style=variables.get("error", ""))
         if hint:
-            text.append(sign_for(self.app, "→ ") + visible(cut(hint, LONGEST_TEXT)) + "\n")
+            text.append("→ " + visible(cut(hint, LONGEST_TEXT)) + "\n")
         for line in last_lines(self._run_dir / LOG_FILE):
             text.append(f"  {cut(line.text, LONGEST_LINE)}\n", style="dim")
         keys = (("z", _("resume")), ("T", _("edit and start")), ("ctrl+r", _("start again")), ("L", _("the whole log")))

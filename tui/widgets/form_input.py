@@ -13,6 +13,7 @@ from textual.widgets import Input, OptionList
 from core.i18n import N_
 from core.text import visible_each
 from tui.keymap import key, localise
+from tui.plain_signs import TextOfOthers
 
 
 class SafeText(Highlighter):
@@ -23,7 +24,7 @@ class SafeText(Highlighter):
         text.plain = visible_each(text.plain)
 
 
-class FormInput(Input):
+class FormInput(TextOfOthers, Input):
     """A line of text: enter keeps it, esc leaves it as it was."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -23,10 +23,11 @@ from textual.strip import Strip
 
 from core.i18n import N_
 from core.text import clusters
-from tui.colour_depth import ascii_of
 from tui.heat_scale import HeatScale, colour, per_cent, scale_of
 from tui.keymap import key, localise
 from tui.painting import paint
+from tui.plain_signs import TextOfOthers
+from tui.signs import sign_for
 from tui.widgets.line_view import LineView, line_strip
 from tui.widgets.top_bar import fit
 from tui.widgets.virtual_size import set_virtual_size
@@ -57,7 +58,7 @@ def syllables(label: str, count: int) -> tuple[str, ...]:
     return (*shown, *[" " * CELL] * (count - len(shown)))
 
 
-class HeatMap(LineView, can_focus=True):
+class HeatMap(TextOfOthers, LineView, can_focus=True):
     """A square map of weights with row and column titles; arrows move a cursor. Posts `Moved` when it does.
 
     Row titles stay at the left and column titles on top while the cells scroll. Space marks the row's unit as asking
@@ -166,7 +167,8 @@ class HeatMap(LineView, can_focus=True):
         value = f"{self.value:.3f}"
         row, column = self.cursor
         label = max(4, (width - len(" →   ") - len(value)) // 2)
-        return f"{fit(self.labels[row], label)} → {fit(self.labels[column], label)}  {value}"
+        asks, answers = (fit(self.labels[unit], label, sign_for(self.app, "…")) for unit in (row, column))
+        return f"{asks} → {answers}  {value}"
 
     # -- measures ----------------------------------------------------------------------------------------------
 
@@ -180,7 +182,7 @@ class HeatMap(LineView, can_focus=True):
     def _measure(self) -> None:
         self._drawn.clear()
         count = len(self.labels)
-        self._row_titles = [fit(label, LABEL) for label in self.labels]
+        self._row_titles = [fit(label, LABEL, sign_for(self.app, "…")) for label in self.labels]
         self._title_width = max((cell_len(title) for title in self._row_titles), default=0) + 1 if count else 0
         self._column_titles = [syllables(label, HEAD_ROWS) for label in self.labels]
         heights = (sum(part != " " * CELL for part in title) for title in self._column_titles)
@@ -334,7 +336,7 @@ class HeatMap(LineView, can_focus=True):
     def _message_line(self, y: int, width: int, base: Style) -> Strip:
         lines = list(Text(self.message).wrap(self.app.console, max(10, width - 2))) if self.message else []
         # One line free above, so that it does not stick to the title.
-        text = lines[y - 1].plain.rstrip() if 0 < y <= len(lines) else ""
+        text = sign_for(self.app, lines[y - 1].plain.rstrip()) if 0 < y <= len(lines) else ""
         style = Style(color=colour(self.app, "secondary"))
         return Strip([Segment(text, style)]).apply_style(base).adjust_cell_length(width, base)
 
@@ -345,7 +347,7 @@ class HeatMap(LineView, can_focus=True):
         return Style(color=tone, bold=True)
 
     def _heads(self, y: int) -> list[Segment]:
-        corner = "" if y < self._head - 1 else ("v > " if ascii_of(self.app) else "↓ → ")
+        corner = "" if y < self._head - 1 else sign_for(self.app, "↓ → ")
         width = self._title_width
         quiet, bright = self._title_style(False), self._title_style(True)
         columns, here = self._columns, self.cursor[1]
@@ -363,7 +365,7 @@ class HeatMap(LineView, can_focus=True):
         scale, looks = self._scale, self._looks
         assert scale is not None
         title = self._row_titles[row]
-        mark = ("*" if ascii_of(self.app) else "●") if row in self.asking else ""
+        mark = sign_for(self.app, "●") if row in self.asking else ""
         title += " " * (self._title_width - cell_len(title) - len(mark)) + mark
         segments = [Segment(title, base + self._title_style(row == self.cursor[0]))]
         columns = self._columns

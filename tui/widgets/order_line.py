@@ -9,7 +9,6 @@ from core import formats
 from core.order_log import Order
 from core.text import visible
 from tui.colour_depth import ascii_of
-from tui.signs import sign_for
 
 # A mark a state, and the colour that goes with it.
 MARKS = {
@@ -41,7 +40,7 @@ class OrderLine(Static):
             mark, tone = MARKS.get(order.state, MARKS["pending"])
             if text:
                 text.append("    ")
-            text.append(sign_for(self.app, f"{mark} "), style="dim" if tone == "dim" else variables.get(tone, ""))
+            text.append(f"{mark} ", style="dim" if tone == "dim" else variables.get(tone, ""))
             action = visible(formats.order(order.action))
             text.append(action, style="" if order.over else "bold")
             details = [visible(order.target) if order.target != order.result else "", visible(word)]

@@ -18,7 +18,6 @@ from core.i18n import N_
 from tui.heat_scale import colour
 from tui.keymap import key, localise
 from tui.pattern_tables import Table
-from tui.signs import sign_for
 from tui.widgets.top_bar import fit
 from tui.widgets.virtual_size import set_virtual_size
 
@@ -128,7 +127,7 @@ class PatternList(ScrollView, can_focus=True):
         widths = self._columns(width)
         cells = self.table.titles if y == 0 else self.table.rows[place]
         chosen = y > 0 and place == self.cursor
-        mark = Segment(sign_for(self.app, "▌ ") if chosen else "  ", Style(color=colour(self.app, "accent")))
+        mark = Segment("▌ " if chosen else "  ", Style(color=colour(self.app, "accent")))
         segments = [mark]
         for number, (cell, room) in enumerate(zip(cells, widths, strict=False)):
             text = fit(cell, room)

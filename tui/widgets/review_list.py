@@ -21,8 +21,10 @@ from core.i18n import N_
 from core.i18n import gettext as _
 from core.review_log import Opinion
 from core.text import visible
+from tui.colour_depth import ascii_of
 from tui.heat_scale import colour
 from tui.keymap import key, localise
+from tui.plain_signs import TextOfOthers
 from tui.review_session import ReviewSession
 from tui.signs import sign_for
 from tui.widgets.line_view import LineView, line_strip
@@ -81,7 +83,7 @@ def verdict_sign(opinion: Opinion) -> str:
     return "" if opinion.empty else "#"
 
 
-class ReviewList(LineView, can_focus=True):
+class ReviewList(TextOfOthers, LineView, can_focus=True):
     """Loss, p(positive), kind and the beginning of each review of a queue, one a line.
 
     Posts `Moved` when another line is chosen and `Opened` for enter.
@@ -226,8 +228,9 @@ class ReviewList(LineView, can_focus=True):
         if chosen:
             base += self.get_component_rich_style("review-list--cursor")
         opinion = session.log.shown(session.review_id(row)) if session.log is not None else Opinion()
-        sign, marked = verdict_sign(opinion), row in session.marked
-        look = (row, chosen, width, base, sign, marked, int(session.pred[row]), self.app.theme, self._columns)
+        sign, marked = sign_for(self.app, verdict_sign(opinion)), row in session.marked
+        plain, theme = ascii_of(self.app), self.app.theme
+        look = (row, chosen, width, base, sign, marked, int(session.pred[row]), theme, plain, self._columns)
         strip = self._drawn.get(look)
         if strip is None:
             if len(self._drawn) > KEPT_LINES:
@@ -255,6 +258,6 @@ class ReviewList(LineView, can_focus=True):
             segments.append(Segment(kind + "  ", Style(color=tone)))
         segments.append(Segment(sign + " " * (widths.verdict - cell_len(sign) + 1), quiet + Style(bold=True)))
         room = max(0, width - widths.before_text)
-        text = fit(visible(session.document(row)[: room * CODE_POINTS_A_CELL]), room)
+        text = fit(visible(session.document(row)[: room * CODE_POINTS_A_CELL]), room, sign_for(self.app, "…"))
         segments.append(Segment(text))
         return line_strip(segments, base, width)

@@ -23,7 +23,6 @@ from core.runs import Run
 from core.text import visible
 from tui.keymap import key, localise
 from tui.run_columns import GAP, NAME_WITH_DATE, Column, layout, run_title, text_of, title
-from tui.signs import sign_for
 from tui.widgets.top_bar import STATE_MARKS, fit
 
 # Emoji sequences and NFD take several code points a cell; more than this many need not be looked at.
@@ -223,7 +222,7 @@ class RunList(ScrollView, can_focus=True):
         accent = Style(color=colours["accent"])
         quiet = Style() if chosen else Style(color=colours["secondary"])
         segments = [
-            Segment(sign_for(self.app, "▌") if chosen else " ", accent),
+            Segment("▌" if chosen else " ", accent),
             Segment("+" if run.path in self._marked else " ", accent + Style(bold=True)),
         ]
         for number, shown in enumerate(self._columns):
@@ -233,13 +232,13 @@ class RunList(ScrollView, can_focus=True):
                 text = text_of(run, shown.name, self._settings.get(run.id, {}), self._baseline)
             pinned = shown.name == "name" and self._baseline is not None and run.id == self._baseline.id
             if pinned:
-                text += sign_for(self.app, " ★")
+                text += " ★"
             style = Style() if shown.name in ("name", "step", "accuracy", "f1") else quiet
             room = shown.width
             if shown.name == "state":
                 mark, tone = STATE_MARKS.get(run.condition, ("·", "dim"))
                 style = quiet if tone == "dim" else Style(color=colours[tone])
-                segments.append(Segment(sign_for(self.app, f"{mark} "), style))
+                segments.append(Segment(f"{mark} ", style))
                 room -= 2
             text = fit(visible(text[: room * CODE_POINTS_A_CELL]), room)
             space = " " * (room - cell_len(text))
@@ -259,7 +258,7 @@ class RunList(ScrollView, can_focus=True):
             name = title(shown)
             if shown.name == self._sort[0]:
                 # The sign of the order: from the best to the worst, or turned round.
-                name += sign_for(self.app, " ↑" if self._sort[1] else " ↓")
+                name += " ↑" if self._sort[1] else " ↓"
             name = fit(name, shown.width + (GAP if number and shown.right else 0))
             space = " " * max(0, shown.width - cell_len(name))
             if shown.right and cell_len(name) > shown.width:

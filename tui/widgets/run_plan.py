@@ -11,7 +11,6 @@ from core.i18n import gettext as _
 from core.text import visible
 from tui.form_facts import Facts, Notice, notices, short
 from tui.form_model import FormModel
-from tui.signs import sign_for
 
 
 def all_notices(model: FormModel, known: tuple[RunConfig, Facts] | None) -> list[Notice]:
@@ -45,7 +44,7 @@ class RunPlan(Static):
         for notice in found:
             style = variables.get("warning", "") if notice.warning else ""
             title = Text(notice.title, style=variables.get("error", "") if notice.title == "!" else "")
-            sign = sign_for(self.app, "⚠ ") if notice.warning and notice.title != "!" else ""
+            sign = "⚠ " if notice.warning and notice.title != "!" else ""
             table.add_row(title, Text(sign + visible(notice.text), style=style))
         self.update(table)
 
@@ -60,7 +59,7 @@ class RunLine(Static):
         warning = next((notice for notice in found if notice.warning), None)
         text = Text()
         if warning is not None:
-            sign = "! " if warning.title == "!" else sign_for(self.app, "⚠ ")
+            sign = "! " if warning.title == "!" else "⚠ "
             text.append(sign + visible(warning.text), style=self.app.theme_variables.get("warning", ""))
         elif known is not None:
             text.append(short(*known))

@@ -6,10 +6,11 @@ from textual.document._document import EditResult
 from textual.document._edit import Edit
 from textual.widgets import TextArea
 
+from tui.plain_signs import TextOfOthers
 from tui.what_if_state import typeable
 
 
-class TextEditor(TextArea):
+class TextEditor(TextOfOthers, TextArea):
     """A text area whose text, typed, pasted or set, has its control characters made visible."""
 
     DEFAULT_CSS = """

@@ -18,10 +18,11 @@ from textual.message import Message
 from textual.strip import Strip
 
 from core.i18n import N_
-from tui.colour_depth import ascii_of
 from tui.heat_scale import HeatScale, colour, scale_of
 from tui.heat_view import Unit
 from tui.keymap import key, localise
+from tui.plain_signs import TextOfOthers
+from tui.signs import sign_for
 from tui.widgets.line_view import LineView
 from tui.widgets.top_bar import fit
 
@@ -35,7 +36,7 @@ NUMBER = 7
 """Columns of a weight with the space around it."""
 
 
-class TokenLinks(LineView, can_focus=True):
+class TokenLinks(TextOfOthers, LineView, can_focus=True):
     """The units of a text in order, one a line; up and down choose one. Posts `Moved` when another is chosen.
 
     cursor: index of the chosen unit.
@@ -123,7 +124,7 @@ class TokenLinks(LineView, can_focus=True):
         if row >= len(self.units):
             return Strip.blank(width, base)
         scale, here = scale_of(self.app), row == self.cursor
-        sign = (">" if ascii_of(self.app) else "▸") if here else " "
+        sign = sign_for(self.app, "▸") if here else " "
         accent = Style(color=colour(self.app, "accent" if self.has_focus else "foreground"), bold=True)
         column = (width - MARK) // 2
         segments = [Segment(sign.ljust(MARK), accent)]
@@ -135,13 +136,13 @@ class TokenLinks(LineView, can_focus=True):
         unit, top = self.units[row], self.top()
         step = int(scale.steps([weight], top)[0])
         room = min(18, max(4, (width - NUMBER) // 2))
-        label = fit(unit.label, room)
+        label = fit(unit.label, room, sign_for(self.app, "…"))
         style = accent or Style(italic=unit.special)
         if not scale.shaded and step:
             style = scale.styles[step] + Style(bold=accent is not None, italic=unit.special)
         bar = max(0, width - room - NUMBER - 1)
         cells = round(bar * weight / top) if top > 0 else 0
-        block = "#" if ascii_of(self.app) else "█"
+        block = sign_for(self.app, "█")
         return [
             Segment(label, style),
             Segment(" " * (room - cell_len(label))),

@@ -15,6 +15,7 @@ from textual.strip import Strip
 from core.text import clusters
 from tui.heat_scale import HeatScale, colour, scale_for, scale_of
 from tui.heat_view import Heat
+from tui.plain_signs import TextOfOthers
 from tui.widgets.line_view import LineView, line_strip
 from tui.widgets.virtual_size import set_virtual_size
 
@@ -72,7 +73,7 @@ def wrap(cells: Sequence[Cell], width: int, text: str = "") -> list[list[Cell]]:
     return lines
 
 
-class TokenStrip(LineView):
+class TokenStrip(TextOfOthers, LineView):
     """The text of one review: heat as ground colours, the hottest words bold and underlined, grey beyond the window.
 
     Without colours each line has a second one below it with shades. It can be focused when it has to scroll.

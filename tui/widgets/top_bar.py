@@ -13,7 +13,6 @@ from textual.widget import Widget
 
 from core import formats
 from core.text import visible
-from tui.signs import sign_for
 from tui.strips import changed_regions
 
 # A dot and a word: the colour is never alone in saying something.
@@ -37,7 +36,6 @@ STATE_MARKS = {
 def state_text(state: str, app: App[Any]) -> Text:
     """A run's state as a mark and a word in the theme's colours."""
     mark, tone = STATE_MARKS.get(state, ("·", "dim"))
-    mark = sign_for(app, mark)
     style = "dim" if tone == "dim" else app.theme_variables.get(tone, "")
     return Text.assemble((f"{mark} ", style), (formats.state(state), style))
 
@@ -110,13 +108,13 @@ class TopBar(Widget):
         left = Text()
         for index, part in enumerate(("nsmc-tui", *crumbs)):
             if index:
-                left.append(sign_for(self.app, " › "), style="dim")
+                left.append(" › ", style="dim")
             left.append(visible(part), style="bold" if index == len(crumbs) else "dim")
         return left
 
 
-def fit(text: str, width: int) -> str:
-    """`text` cut to `width` cells with an ellipsis, wide characters whole."""
+def fit(text: str, width: int, more: str = "…") -> str:
+    """`text` cut to `width` cells with `more` (one cell) at its end, wide characters whole."""
     if cell_len(text) <= width:
         return text
-    return set_cell_size(text, max(0, width - 1)) + "…"
+    return set_cell_size(text, max(0, width - 1)) + more

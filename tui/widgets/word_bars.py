@@ -7,9 +7,10 @@ from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 
-from tui.colour_depth import ascii_of
 from tui.heat_scale import colour, scale_for
 from tui.heat_view import Heat
+from tui.plain_signs import TextOfOthers
+from tui.signs import sign_for
 from tui.widgets.line_view import TextLines
 from tui.widgets.top_bar import fit
 
@@ -17,7 +18,7 @@ LABEL = 14
 ITALIC = Style(italic=True)
 
 
-class WordBars(TextLines):
+class WordBars(TextOfOthers, TextLines):
     """As many of the units with the highest weights as there are lines: name, weight with its sign, bar."""
 
     DEFAULT_CSS = """
@@ -43,17 +44,17 @@ class WordBars(TextLines):
         top = float(weights.max()) or 1.0
         scale, quiet = scale_for(self.app, heat), Style(color=colour(self.app, "secondary"))
         signed = heat.choice.signed
-        block = "#" if ascii_of(self.app) else "█"
+        block = sign_for(self.app, "█")
         room = max(1, width - LABEL - (9 if signed else 8))
         last = len(scale.styles) - 1
         lines = []
         for index in order:
             unit, weight = heat.units[index], float(heat.row[index])
-            label = fit(unit.label, LABEL)
+            label = fit(unit.label, LABEL, sign_for(self.app, "…"))
             lines.append(
                 [
                     Segment(label + " " * (LABEL - cell_len(label)), ITALIC if unit.special else None),
-                    Segment(f" {weight_text(weight, signed)} ", quiet),
+                    Segment(f" {sign_for(self.app, weight_text(weight, signed))} ", quiet),
                     Segment(block * round(room * abs(weight) / top), scale.tone(last if weight >= 0 else 0)),
                 ]
             )
