@@ -249,7 +249,6 @@ def make_run(path: Path, status: dict[str, Any], labels: Labels) -> Run:
             error = error or _("the worker is gone without a word")
             hint = hint or _("The last lines of worker.log may tell why (killed, out of memory, machine restarted).")
     match = _ID.match(path.name)
-    metrics = status.get("metrics")
     loss = status.get("loss")
     return Run(
         id=path.name,
@@ -267,9 +266,7 @@ def make_run(path: Path, status: dict[str, Any], labels: Labels) -> Run:
         pid=status.get("pid") if isinstance(status.get("pid"), int) else None,
         host=host,
         eta=_number(status["eta"]) if isinstance(status.get("eta"), int | float) else None,
-        metrics={str(k): _number(v) for k, v in metrics.items() if isinstance(v, int | float)}
-        if isinstance(metrics, dict)
-        else {},
+        metrics=_metrics(status.get("metrics"), live=state in LIVE_STATES),
         error=error,
         hint=hint,
         silent=silent,
@@ -281,6 +278,14 @@ def make_run(path: Path, status: dict[str, Any], labels: Labels) -> Run:
         archived=labels.archived,
         earlier_model=int(_number(status["earlier_model"])) if status.get("earlier_model") is not None else None,
     )
+
+
+def _metrics(told: Any, *, live: bool) -> dict[str, float]:
+    """The numbers in `told`. Test is scored when a run ends: what a live one has of it, is of before it was resumed."""
+    if not isinstance(told, dict):
+        return {}
+    numbers = {str(name): _number(value) for name, value in told.items() if isinstance(value, int | float)}
+    return {name: value for name, value in numbers.items() if not (live and name.startswith("test_"))}
 
 
 def list_runs(runs: Path) -> list[Run]:

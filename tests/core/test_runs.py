@@ -64,6 +64,19 @@ def test_a_dead_worker_is_crashed(tmp_path: Path) -> None:
     assert run.hint
 
 
+def test_scores_of_the_life_before_are_not_those_of_a_run_that_goes_on(tmp_path: Path) -> None:
+    me = os.getpid()
+    path = make(tmp_path, "resumed", metrics={"eval_accuracy": 0.88, "test_accuracy": 0.87}, pid=me)
+    assert load_run(path).metric_split() == "test"
+    write_status(path, {**read_status(path), "state": "running", "pid_start": process_start(me)})
+    run = load_run(path)
+    assert run.live
+    assert (run.metric_split(), run.metric("accuracy")) == ("eval", 0.88)
+    # It died before it was scored again: what there is of it is the model of the life before.
+    write_status(path, {**read_status(path), "pid_start": 1.0})
+    assert load_run(path).metric("accuracy") == 0.87
+
+
 def test_a_reused_pid_is_not_our_worker(tmp_path: Path) -> None:
     started = process_start(os.getpid())
     assert started is not None

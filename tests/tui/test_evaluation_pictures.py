@@ -84,7 +84,7 @@ async def test_how_evaluation_looks(
             assert readings == [None]
         file.unlink()
         app.show_run(run, "evaluation")
-        await hang(pilot, "empty", snapshot, lambda text: " v" in text and ".parquet" not in text)
+        await hang(pilot, "empty", snapshot, lambda text: run.name in text and ".parquet" not in text)
         shutil.move(kept, file)
         await until(pilot, lambda: app.screen.query_one(Confusion).matrix is not None)
         screen = app.screen

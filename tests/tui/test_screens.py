@@ -18,6 +18,7 @@ from textual.widgets import Static
 from core.i18n import set_language
 from core.predictions import Predictions
 from core.runs import create_run_dir, process_start, read_status, write_status
+from tests.tui.chart_runs import make_run, run_events, write_events
 from tui.app import NsmcTuiApp
 from tui.feed import RunFeed
 from tui.screens.evaluation import EvaluationScreen
@@ -283,10 +284,38 @@ async def test_evaluation_without_predictions_offers_a_way(run_copy: Path) -> No
         path.unlink()
     app = NsmcTuiApp(run_copy.parent, run=run_copy, screen="evaluation")
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: "No predictions yet" in screen_text(app))
+        await until(pilot, lambda: "This run has no predictions" in screen_text(app))
+        evaluation = app.screen
+        assert isinstance(evaluation, EvaluationScreen)
         await pilot.press("v")
-        await until(pilot, lambda: app.screen.query_one(Confusion).matrix is not None, timeout=60)
+        await until(pilot, lambda: evaluation._busy)
+        # Another process imports torch and scores: that takes as long as the machine takes, and ends for sure.
+        while evaluation._busy:
+            await pilot.pause(0.05)
+        await until(pilot, lambda: evaluation.query_one(Confusion).matrix is not None)
         assert len(Predictions(run_copy, "test")) == 1000
+
+
+@pytest.mark.parametrize("checkpoint", [False, True])
+async def test_what_a_crashed_run_offers_is_what_there_is(tmp_path: Path, checkpoint: bool) -> None:
+    run = make_run(tmp_path, "crashed", state="crashed", steps=60, metrics={"eval_accuracy": 0.88})
+    write_events(run, run_events(60))
+    if checkpoint:
+        saved = run / "checkpoints" / "checkpoint-50"
+        saved.mkdir(parents=True)
+        (saved / "config.json").write_text("{}")
+    app = NsmcTuiApp(tmp_path, run=run)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, MonitorScreen) and "Resume" in screen_text(app))
+        # Scores of dev are no reviews to go through.
+        assert "Review errors" not in screen_text(app)
+        await pilot.press("4")
+        found = "last checkpoint is" if checkpoint else "T in the list of runs"
+        await until(pilot, lambda: "This run has no predictions." in screen_text(app) and found in screen_text(app))
+        # No model, nothing to evaluate.
+        assert "v Evaluate" not in screen_text(app)
+        await pilot.press("5")
+        await until(pilot, lambda: "no predictions to review" in screen_text(app) and found in screen_text(app))
 
 
 async def test_number_keys_help_palette_and_hangul_letters(run_copy: Path) -> None:

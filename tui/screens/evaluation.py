@@ -46,13 +46,20 @@ REST = 0.2
 
 
 class Loaded(Message):
-    """The scores of a split, or why there are none."""
+    """The scores of a split, or why there are none; `no_model` says why none can be made either."""
 
-    def __init__(self, splits: list[str], scored: Scored | None, error: NsmcTuiError | None = None) -> None:
+    def __init__(
+        self,
+        splits: list[str],
+        scored: Scored | None,
+        error: NsmcTuiError | None = None,
+        no_model: NsmcTuiError | None = None,
+    ) -> None:
         super().__init__()
         self.splits = splits
         self.scored = scored
         self.error = error
+        self.no_model = no_model
 
 
 class Evaluated(Message):
@@ -87,6 +94,7 @@ class EvaluationScreen(CloserActions, ThresholdActions, RunScreen):
         self._scored: Scored | None = None
         self._busy = False
         self._live = False
+        self._no_model = True
         self._judged_timer: Timer | None = None
 
     def compose_body(self) -> Iterable[Widget]:
@@ -147,7 +155,7 @@ class EvaluationScreen(CloserActions, ThresholdActions, RunScreen):
         if action in ("review", "next_split", "copy", "evaluate", *evaluation_threshold.ACTIONS):
             return self._scored is not None
         if action == "evaluate_first":
-            return self._scored is None
+            return self._scored is None and not self._live and not self._no_model
         closer = self.check_closer(action)
         if closer is not None:
             return closer
@@ -166,9 +174,9 @@ class EvaluationScreen(CloserActions, ThresholdActions, RunScreen):
         try:
             splits, scored, predictions = score(self.run_dir, split, self.nsmc.decisions.of(self.run_dir))
         except NsmcTuiError as error:
-            self.post_message(Loaded([], None, error))
+            self.post_message(Loaded([], None, error, _without_model(self.run_dir)))
             return
-        self.post_message(Loaded(splits, scored))
+        self.post_message(Loaded(splits, scored, None, None if scored else _without_model(self.run_dir)))
         if predictions is not None:
             self.post_message(LookedCloser(reading, look_closer(predictions)))
 
@@ -176,22 +184,26 @@ class EvaluationScreen(CloserActions, ThresholdActions, RunScreen):
     def _take(self, event: Loaded) -> None:
         if self._scored is None or event.scored is None or event.scored.split != self._scored.split:
             self.forget_closer()
-        self._splits, self._scored = event.splits, event.scored
+        self._splits, self._scored, self._no_model = event.splits, event.scored, event.no_model is not None
         decision = self.nsmc.decisions.of(self.run_dir)
         if self._scored is not None and self._scored.decision != decision:
             # Moved on while the file was read.
             self._scored = self._scored.at(decision)
+        known = self._show_state()
         self.refresh_bindings()
-        if not self._show_state():
+        if not known:
             return
         if event.error is not None:
             self._show_empty(f"{event.error.message}\n{event.error.hint}")
         elif self._scored is None:
-            self._show_empty(
-                _("No predictions yet: they are written when training ends.")
-                + "\n"
-                + (_("3 shows how far it is.") if self._live else _("v evaluates the test split now."))
-            )
+            if self._live:
+                said = [_("No predictions yet: they are written when training ends."), _("3 shows how far it is.")]
+            elif event.no_model is None:
+                said = [_("This run has no predictions."), _("v evaluates the test split now.")]
+            else:
+                # Figures of dev that it told while it trained are all there is.
+                said = [_("This run has no predictions."), event.no_model.message, event.no_model.hint]
+            self._show_empty("\n".join(said))
         else:
             self._show(self._scored)
 
@@ -347,3 +359,14 @@ class EvaluationScreen(CloserActions, ThresholdActions, RunScreen):
         if "error" in event.document:
             self.nsmc.report(NsmcTuiError(str(event.document["message"]), str(event.document.get("hint") or "")))
         self._load(str(event.document["split"]))
+
+
+def _without_model(run_dir: Path) -> NsmcTuiError | None:
+    """Why nothing can be evaluated, for a thread: the run has no model."""
+    from core.evaluation import model_dir
+
+    try:
+        model_dir(run_dir)
+    except NsmcTuiError as error:
+        return error
+    return None

@@ -19,6 +19,7 @@ from textual.widgets import Input
 from core import formats
 from core.i18n import N_
 from core.i18n import gettext as _
+from core.predictions import splits
 from core.settings import load_settings, save_setting
 from tui.chart_choices import Choices
 from tui.chart_sources import Sources
@@ -127,7 +128,8 @@ class MonitorScreen(MonitorOrders):
         """The ways to the results when there are results."""
         run = self._feed.run
         if action == "review":
-            return run is not None and not run.live and bool(run.metrics)
+            # Scores of dev, told while it trained, are no predictions.
+            return run is not None and not run.live and bool(splits(self.run_dir))
         return super().check_action(action, parameters)
 
     # -- news --------------------------------------------------------------------------------------------------
@@ -247,8 +249,7 @@ class MonitorScreen(MonitorOrders):
         text = _("The run has ended: {state}").format(state=formats.state(state))
         if state in ("finished", "stopped"):
             # One that was aborted has not been scored.
-            scored = self._feed.run is not None and bool(self._feed.run.metrics)
-            self.nsmc.say(text + "\n" + _("4 shows its scores, 5 its errors.") if scored else text)
+            self.nsmc.say(text + "\n" + _("4 shows its scores, 5 its errors.") if splits(self.run_dir) else text)
         elif state in ("failed", "crashed"):
             self.nsmc.say(text, severity="error")
 

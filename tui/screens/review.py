@@ -183,7 +183,7 @@ class ReviewScreen(
             lines = [
                 _("The run is still at work: there are no predictions to review yet."),
                 _("They are written when it ends, and appear here by themselves."),
-                _("3 shows how far it is; v on 4 Evaluation scores the model as it is now."),
+                _("3 shows how far it is."),
             ]
         elif opened.error is not None and splits(self.run_dir):
             lines = [opened.error.message, opened.error.hint]
