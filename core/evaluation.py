@@ -5,6 +5,7 @@ Heavy: torch and transformers are imported inside, in a process of its own.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -212,11 +213,32 @@ class Told:
         print(text, file=self._stream, flush=True)
 
 
+class Figures:
+    """Progress for another program: lines of JSON on `stream`, each phase as it begins and a few a second."""
+
+    INTERVAL = 0.3
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._phase = ""
+        self._at = 0.0
+
+    def __call__(self, name: str, done: int, total: int) -> None:
+        """Take one report."""
+        now = time.monotonic()
+        if name != self._phase or now - self._at >= self.INTERVAL:
+            self._phase, self._at = name, now
+            print(json.dumps({"phase": name, "done": done, "total": total}), file=self._stream, flush=True)
+
+
 def _work(request: dict[str, Any]) -> dict[str, Any]:
     import transformers
 
     transformers.utils.logging.disable_progress_bar()
-    progress = Told(sys.stderr) if request.get("progress") else None
+    wanted = request.get("progress")
+    progress: Progress | None = None
+    if wanted:
+        progress = Figures(sys.stderr) if wanted == "figures" else Told(sys.stderr)
     return evaluate(
         Path(request["path"]),
         request.get("data"),

@@ -37,7 +37,8 @@ class Table:
 
 def signed(value: float, decimals: int = 2) -> str:
     """`value` with its sign, a real minus."""
-    return f"{value:+.{decimals}f}".replace("-", "−")
+    # Without a minus before what is rounded to nothing.
+    return f"{value:+z.{decimals}f}".replace("-", "−")
 
 
 def side(found: Patterns, kind: str, by_token: bool) -> list[WordPattern]:

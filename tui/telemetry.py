@@ -141,7 +141,7 @@ class Telemetry:
             case "checkpoint":
                 step, best = _whole(event.get("step")), bool(event.get("best"))
                 self.checkpoints.append((step, best))
-                self._say(event, "info", f"checkpoint-{step}" + (" · best" if best else ""))
+                self._say(event, "info", f"checkpoint-{step}" + (" · " + _("best") if best else ""))
             case "device":
                 index = _whole(event.get("index"))
                 self.devices[index] = event

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from core.errors import NsmcTuiError
-from core.i18n import environment
-from core.i18n import gettext as _
 from core.train_reviews import Alike, TrainReviews, fingerprint_of, index_dir
-
-Progress = Callable[[str, int, int], None]
+from tui.answers import Progress, ask
 
 
 class TrainLookup:
@@ -49,46 +43,6 @@ class TrainLookup:
         return TrainReviews(index_dir(fingerprint_of(self._run_dir)))
 
     async def _make(self, progress: Progress | None) -> None:
-        request = json.dumps({"path": str(self._run_dir), "progress": True})
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",
-            "-m",
-            "core.train_index",
-            request,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=environment(),
-        )
-        assert process.stdout is not None
-        assert process.stderr is not None
-        try:
-            last = ""
-            async for line in process.stderr:
-                last = line.decode("utf-8", "replace").strip() or last
-                told = _told(line)
-                if told is not None and progress is not None:
-                    progress(*told)
-            output = await process.stdout.read()
-            await process.wait()
-        except asyncio.CancelledError:
-            process.kill()
-            await process.wait()
-            raise
-        if not output.strip():
-            raise NsmcTuiError(
-                _("{module} ended with code {code}").format(module="core.train_index", code=process.returncode), last
-            )
-        document = json.loads(output)
+        document = await ask("core.train_index", {"path": str(self._run_dir), "progress": True}, progress)
         if "error" in document:
             raise NsmcTuiError(str(document["message"]), str(document.get("hint") or ""))
-
-
-def _told(line: bytes) -> tuple[str, int, int] | None:
-    """The progress in a line of the process; None for what a library printed."""
-    try:
-        message = json.loads(line)
-        return str(message["phase"]), int(message["done"]), int(message["total"])
-    except (ValueError, KeyError, TypeError):
-        return None

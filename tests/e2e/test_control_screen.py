@@ -42,37 +42,37 @@ async def test_orders_crash_and_resume_on_the_screen(
     app = NsmcTuiApp(run_dir.parent, run=run_dir)
     async with app.run_test(size=(120, 30)) as pilot:
         await until(pilot, lambda: isinstance(app.screen, MonitorScreen))
-        await until(pilot, lambda: app.screen._feed.telemetry.last.get("step", 0) > 20, timeout=120)  # type: ignore[attr-defined]
+        await until(pilot, lambda: app.screen._feed.telemetry.last.get("step", 0) > 20)  # type: ignore[attr-defined]
         assert 0 <= app.screen._feed.telemetry.last["loader_stall"] <= 1  # type: ignore[attr-defined]
         await pilot.press("b")
-        await until(pilot, lambda: "✓ save · checkpoint-" in order_line(app), timeout=60)
+        await until(pilot, lambda: "✓ save · checkpoint-" in order_line(app))
         await pilot.press("v")
-        await until(pilot, lambda: "✓ evaluate · dev accuracy 0." in order_line(app), timeout=60)
+        await until(pilot, lambda: "✓ evaluate · dev accuracy 0." in order_line(app))
         await pilot.press("z")
-        await until(pilot, lambda: "✓ pause · paused" in order_line(app), timeout=60)
+        await until(pilot, lambda: "✓ pause · paused" in order_line(app))
         await pilot.press("z")
-        await until(pilot, lambda: "✓ continue · it goes on" in order_line(app), timeout=60)
+        await until(pilot, lambda: "✓ continue · it goes on" in order_line(app))
         await pilot.press("d")
-        await until(pilot, lambda: "it trains on the CPU" in screen_text(app), timeout=60)
+        await until(pilot, lambda: "it trains on the CPU" in screen_text(app))
         await pilot.press("d")
 
         pid = load_run(run_dir).pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-        await until(pilot, lambda: "crashed" in screen_text(app).split("\n")[0], timeout=10)
-        await until(pilot, lambda: [one.alert.code for one in app.alerts][-1:] == ["crashed"], timeout=20)
+        await until(pilot, lambda: "crashed" in screen_text(app).split("\n")[0])
+        await until(pilot, lambda: [one.alert.code for one in app.alerts][-1:] == ["crashed"])
 
         await pilot.press("z")
         await until(pilot, lambda: isinstance(app.screen, ResumeScreen) and "the last whole one" in screen_text(app))
         await pilot.press("enter")
         await until(pilot, lambda: load_run(run_dir).live)
-        await until(pilot, lambda: load_run(run_dir).state == "running", timeout=120)
+        await until(pilot, lambda: load_run(run_dir).state == "running")
         await pilot.press("s")
         await until(pilot, lambda: "Stop this run?" in screen_text(app))
         await pilot.press("y")
-        await until(pilot, lambda: load_run(run_dir).state == "stopped", timeout=120)
-        await until(pilot, lambda: "✓ stop · the run has ended: stopped" in order_line(app), timeout=20)
-        await until(pilot, lambda: sent.exists() and '"stopped"' in sent.read_text(), timeout=30)
+        await until(pilot, lambda: load_run(run_dir).state == "stopped")
+        await until(pilot, lambda: "✓ stop · the run has ended: stopped" in order_line(app))
+        await until(pilot, lambda: sent.exists() and '"stopped"' in sent.read_text())
     told = [json.loads(line) for line in sent.read_text().splitlines() if line.strip()]
     assert [one["code"] for one in told] == ["crashed", "stopped"]
     assert {one["path"] for one in told} == {str(run_dir)}

@@ -132,8 +132,8 @@ def app_on(run_dir: Path, inspector: QuickInspector | None = None) -> NsmcTuiApp
     return app
 
 
-async def until(pilot: Any, condition: Callable[[], Any], seconds: float = 10.0) -> None:
-    """Wait for `condition`."""
+async def until(pilot: Any, condition: Callable[[], Any], seconds: float = 120.0) -> None:
+    """Wait for `condition`, however slow the machine; the limit is for what never comes."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"

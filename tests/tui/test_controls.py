@@ -19,6 +19,7 @@ from tui.screens.log import LogScreen
 from tui.screens.monitor import MonitorScreen
 from tui.screens.resume import ResumeScreen, ResumeWish, read_length
 from tui.screens.stop_at import StopAtScreen, StopPlan, read_stop
+from tui.widgets.chart_grid import ChartGrid
 from tui.widgets.failure_card import FailureCard
 from tui.widgets.log_view import LogView
 from tui.widgets.order_line import OrderLine
@@ -56,6 +57,59 @@ async def test_an_order_is_shown_as_sent_taken_and_done(tmp_path: Path) -> None:
         emit(run, "order", action="evaluate", taken_at_step=62, id="of kim", refused="there is no dev split to score")
         await until(pilot, lambda: "refused: there is no dev split" in letters(app, OrderLine))
         assert app.screen.query_one(OrderLine).region == height
+
+
+async def test_the_key_for_a_pause_is_called_what_it_does_next(tmp_path: Path) -> None:
+    run = live_run(tmp_path)
+    app = NsmcTuiApp(tmp_path, run=run)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await opened(pilot, app)
+        await until(pilot, lambda: "z Pause" in screen_text(app))
+        await pilot.press("z")
+        await until(pilot, lambda: "z Continue" in screen_text(app) and "z Pause" not in screen_text(app))
+        write_status(run, {**read_status(run), "state": "paused"})
+        await until(pilot, lambda: "‖ paused" in screen_text(app))
+        assert "z Continue" in screen_text(app)
+        # Somebody else lets it go on.
+        write_status(run, {**read_status(run), "state": "running"})
+        await until(pilot, lambda: "z Pause" in screen_text(app))
+        await pilot.press("z", "z")
+        await until(pilot, lambda: len(orders(run)) == 3)
+        assert [order["action"] for order in orders(run)] == ["pause", "pause", "continue"]
+
+
+async def test_the_loss_is_in_view_whatever_was_told_first(tmp_path: Path) -> None:
+    run = live_run(tmp_path)
+    emit(run, "host", cpu=50.0, memory_used=1 << 30)
+    app = NsmcTuiApp(tmp_path, run=run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot, app)
+        grid = app.screen.query_one(ChartGrid)
+        await until(pilot, lambda: grid.selected is not None and grid.selected.key.startswith("host"))
+        emit_steps(run, 3)
+        await until(pilot, lambda: grid.selected.key == "loss")
+        await pilot.press("right")
+        chosen = grid.selected.key
+        assert chosen != "loss"
+        # What was chosen stays chosen.
+        emit(run, "eval", step=60, split="dev", metrics={"eval_accuracy": 0.8})
+        emit(run, "eval", step=80, split="dev", metrics={"eval_accuracy": 0.9})
+        await until(pilot, lambda: any(metric.key == "eval_accuracy" for metric in grid.metrics))
+        assert grid.selected.key == chosen
+
+
+async def test_an_order_is_told_whole_or_not_at_all(tmp_path: Path) -> None:
+    run = live_run(tmp_path)
+    app = NsmcTuiApp(tmp_path, run=run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot, app)
+        await pilot.press("b", "v", "b", "v")
+        await until(pilot, lambda: len(orders(run)) == 4)
+        await until(pilot, lambda: letters(app, OrderLine).count("·") >= 2)
+        told = letters(app, OrderLine).strip().split("    ")
+        assert {order.split(" · ")[1] for order in told} == {"sent"}
+        await pilot.resize_terminal(20, 24)
+        await until(pilot, lambda: letters(app, OrderLine).count("·") == 1)
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])

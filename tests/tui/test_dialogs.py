@@ -142,7 +142,7 @@ async def test_what_changes_in_the_dialog_is_drawn_although_something_below_chan
         # Before the dialog's turn to draw has come.
         below._compositor._dirty_regions.add(Region(0, 1, 120, 1))
         below._compositor_refresh()
-        await until(pilot, lambda: "It has changed." in "\n".join(app.shown), timeout=3)
+        await until(pilot, lambda: "It has changed." in "\n".join(app.shown))
 
 
 @pytest.mark.parametrize("plain", [False, True])

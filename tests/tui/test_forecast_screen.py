@@ -108,7 +108,7 @@ async def test_what_the_form_describes_is_forecast(tmp_path: Path) -> None:
         assert screen._query == "f"
         await pilot.press("escape", "f")
         await until(pilot, lambda: isinstance(app.screen, ForecastScreen))
-        await until(pilot, lambda: "s a step, from" in screen_text(app), timeout=120)
+        await until(pilot, lambda: "s a step, from" in screen_text(app))
         text = screen_text(app)
         assert "about" in text
         assert "needed at the longest batches" in text

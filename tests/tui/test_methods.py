@@ -29,7 +29,7 @@ async def test_all_methods_on_the_same_words(finished_run: Path, size: tuple[int
     set_language(lang)
     app = app_on(finished_run)
     async with app.run_test(size=size) as pilot:
-        await until(pilot, lambda: heated(app), seconds=60)
+        await until(pilot, lambda: heated(app))
         review = app.screen
         await pilot.press("enter", "M")
         await until(
@@ -67,7 +67,7 @@ async def test_all_methods_on_the_same_words(finished_run: Path, size: tuple[int
 async def test_the_heat_of_each_method_is_that_of_the_inspector(finished_run: Path) -> None:
     app = app_on(finished_run)
     async with app.run_test(size=(160, 48)) as pilot:
-        await until(pilot, lambda: heated(app), seconds=60)
+        await until(pilot, lambda: heated(app))
         pane = app.screen.attention
         matrix = pane.heat.matrix
         for name in list(METHODS)[2:]:

@@ -238,7 +238,7 @@ async def test_a_thousand_runs(tmp_path: Path) -> None:
         make(runs, number, f"run-{number:04d}", metrics=scores(0.5 + number / 3000))
     app = NsmcTuiApp(runs)
     async with app.run_test(size=(120, 30)) as pilot:
-        await until(pilot, lambda: len(listed(app)) == 1000, timeout=30)
+        await until(pilot, lambda: len(listed(app)) == 1000)
         await shown(pilot, "run-0999")
         await pilot.press("G")
         await shown(pilot, "run-0000")
@@ -424,7 +424,7 @@ async def test_a_worker_that_is_killed_is_told_while_the_list_is_open(tmp_path: 
             os.kill(worker.pid, signal.SIGKILL)
             worker.wait()
             # Told within ten seconds is what is promised.
-            await until(pilot, lambda: "† crashed" in screen_text(app), timeout=10)
+            await until(pilot, lambda: "† crashed" in screen_text(app))
             assert "? silent@" in screen_text(app)
     finally:
         worker.kill()

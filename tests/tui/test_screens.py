@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -35,8 +36,8 @@ SIZES = [(80, 24), (160, 48)]
 NASTY = "[bold]x[/x] \x1b]0;pwned\x07\ttab 👨‍👩‍👧 재밌다"
 
 
-async def until(pilot: Pilot, condition: Callable[[], object], timeout: float = 15) -> None:
-    """Wait for a condition, not for a time."""
+async def until(pilot: Pilot, condition: Callable[[], object], timeout: float = 120) -> None:
+    """Wait for a condition, however slow the machine; the limit is for what never comes."""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         await pilot.pause(0.02)
@@ -287,11 +288,21 @@ async def test_evaluation_without_predictions_offers_a_way(run_copy: Path) -> No
         await until(pilot, lambda: "This run has no predictions" in screen_text(app))
         evaluation = app.screen
         assert isinstance(evaluation, EvaluationScreen)
+        told: list[str] = []
+        say = evaluation._say_busy
+
+        def noted(text: str) -> None:
+            told.append(text)
+            say(text)
+
+        evaluation._say_busy = noted  # type: ignore[method-assign]
         await pilot.press("v")
         await until(pilot, lambda: evaluation._busy)
         # Another process imports torch and scores: that takes as long as the machine takes, and ends for sure.
         while evaluation._busy:
             await pilot.pause(0.05)
+        # How far it is, is told in figures.
+        assert re.fullmatch(r"evaluating test …  \d+ / \d+", told[-1])
         await until(pilot, lambda: evaluation.query_one(Confusion).matrix is not None)
         assert len(Predictions(run_copy, "test")) == 1000
 

@@ -54,7 +54,7 @@ async def test_the_same_words_under_two_heats(run_copy: Path, tmp_path: Path, si
     other = save_model(tmp_path / "other", "roberta", num_hidden_layers=3)
     app = app_on(run_copy)
     async with app.run_test(size=size) as pilot:
-        await until(pilot, lambda: heated(app), seconds=60)
+        await until(pilot, lambda: heated(app))
         review = app.screen
         await pilot.press("enter", "C")
         await until(pilot, lambda: isinstance(app.screen, ModelPicker) and isinstance(app.focused, Input))
@@ -64,7 +64,7 @@ async def test_the_same_words_under_two_heats(run_copy: Path, tmp_path: Path, si
         assert isinstance(app.screen, ModelPicker)
         app.screen.query_one(Input).value = str(other)
         await pilot.press("enter")
-        await until(pilot, lambda: both(app), seconds=60)
+        await until(pilot, lambda: both(app))
         screen = app.screen
         own, there = screen.sides
         assert own.inspection is review.attention.inspection
@@ -82,17 +82,17 @@ async def test_the_same_words_under_two_heats(run_copy: Path, tmp_path: Path, si
         await pilot.press("tab", "l")
         assert (own.pane.heat.choice.layer, there.pane.heat.choice.layer) == (0, 1)
         await pilot.press("m", "m", "m")
-        await until(pilot, lambda: there.pane.attribution is not None, seconds=30)
+        await until(pilot, lambda: there.pane.attribution is not None)
         assert own.pane.choice.method == "attention"
         await pilot.press("J")
-        await until(pilot, lambda: own.pane.attribution is not None, seconds=30)
+        await until(pilot, lambda: own.pane.attribution is not None)
         assert own.pane.heat.choice.method == "integrated_gradients"
         np.testing.assert_allclose(own.pane.heat.row, own.pane.attribution.words)
         await pilot.press("escape")
         await until(pilot, lambda: app.screen is review)
         # It is asked once which model.
         await pilot.press("C")
-        await until(pilot, lambda: both(app), seconds=30)
+        await until(pilot, lambda: both(app))
 
 
 async def test_other_models_of_other_classes(run_copy: Path, tmp_path: Path) -> None:
@@ -110,12 +110,12 @@ async def test_other_models_of_other_classes(run_copy: Path, tmp_path: Path) -> 
     AutoModel.from_pretrained(one).save_pretrained(one)
     app = app_on(run_copy)
     async with app.run_test(size=(120, 30)) as pilot:
-        await until(pilot, lambda: heated(app), seconds=60)
+        await until(pilot, lambda: heated(app))
         await pilot.press("enter", "C")
         await until(pilot, lambda: isinstance(app.screen, ModelPicker) and isinstance(app.focused, Input))
         app.screen.query_one(Input).value = str(three)
         await pilot.press("enter")
-        await until(pilot, lambda: both(app), seconds=60)
+        await until(pilot, lambda: both(app))
         screen = app.screen
         alike = screen.query_one("#alike", SpreadLine)
         await until(pilot, lambda: "2 and 3 classes" in alike.plain)
@@ -128,6 +128,6 @@ async def test_other_models_of_other_classes(run_copy: Path, tmp_path: Path) -> 
         app.screen.query_one(Input).value = str(one)
         app.screen.query_one(Input).focus()
         await pilot.press("enter")
-        await until(pilot, lambda: both(app) and app.screen.sides[1].inspection.model == str(one), seconds=60)
+        await until(pilot, lambda: both(app) and app.screen.sides[1].inspection.model == str(one))
         await until(pilot, lambda: "2 and 1 classes" in alike.plain)
         assert any("classifier" in note.message for note in app._notifications)

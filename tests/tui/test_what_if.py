@@ -122,7 +122,7 @@ async def test_words_out_a_search_and_variants(run_copy: Path, size: tuple[int, 
         assert not screen.drafts.changed
         # The search.
         await pilot.press("X")
-        await until(pilot, lambda: not screen._searching, seconds=30)
+        await until(pilot, lambda: not screen._searching)
         if screen.drafts.changed:
             await until(pilot, lambda: answered(app))
             assert screen.inspection.pred != screen.subject.inspection.pred

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import sys
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,10 +19,11 @@ from textual.widgets import Static
 
 from core import formats
 from core.errors import NsmcTuiError
-from core.i18n import N_, environment, ngettext
+from core.i18n import N_, ngettext
 from core.i18n import gettext as _
 from core.runs import load_run
 from core.text import visible
+from tui.answers import ask
 from tui.keymap import key
 from tui.scored import SCORES, Scored, about_decision, about_split, after_review, markdown, score
 from tui.screens import evaluation_threshold
@@ -324,34 +323,28 @@ class EvaluationScreen(CloserActions, ThresholdActions, RunScreen):
             return
         self._busy = True
         split = self._scored.split if self._scored is not None else "test"
-        if self._scored is None:
-            self._show_empty(_("evaluating {split} …").format(split=split))
-        else:
-            self.query_one("#line", Static).update(_("evaluating {split} …").format(split=split))
+        self._say_busy(evaluating(split))
         self._evaluate(split)
 
     @work(exclusive=True, group="evaluate")
     async def _evaluate(self, split: str) -> None:
-        request = json.dumps({"path": str(self.run_dir), "split": split})
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",
-            "-m",
-            "core.evaluation",
-            request,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            env=environment(),
-        )
-        try:
-            output, _errors = await process.communicate()
-        except asyncio.CancelledError:
-            process.kill()
-            raise
-        failed = {"message": _("the evaluation ended with code {code}").format(code=process.returncode), "hint": ""}
-        document = json.loads(output) if output.strip() else {"error": "process", **failed}
+        request = {"path": str(self.run_dir), "split": split, "progress": "figures"}
+        document = await ask("core.evaluation", request, partial(self._show_progress, split))
         self.post_message(Evaluated({"split": split, **document}))
+
+    def _show_progress(self, split: str, phase: str, done: int, total: int) -> None:
+        parts = [evaluating(split)]
+        if phase != "evaluating":
+            parts.append(formats.phase(phase))
+        if total:
+            parts.append(f"{formats.count(done)} / {formats.count(total)}")
+        self._say_busy("  ".join(parts))
+
+    def _say_busy(self, text: str) -> None:
+        if self._scored is None:
+            self._show_empty(text)
+        else:
+            self.query_one("#line", Static).update(visible(text))
 
     @on(Evaluated)
     def _evaluated(self, event: Evaluated) -> None:
@@ -359,6 +352,11 @@ class EvaluationScreen(CloserActions, ThresholdActions, RunScreen):
         if "error" in event.document:
             self.nsmc.report(NsmcTuiError(str(event.document["message"]), str(event.document.get("hint") or "")))
         self._load(str(event.document["split"]))
+
+
+def evaluating(split: str) -> str:
+    """What is being done."""
+    return _("evaluating {split} …").format(split=split)
 
 
 def _without_model(run_dir: Path) -> NsmcTuiError | None:

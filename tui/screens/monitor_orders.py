@@ -59,7 +59,8 @@ class MonitorOrders(RunScreen):
         key("s", "stop", N_("Stop+save"), N_("Finish the step, save, evaluate, end"), show=True),
         key("v", "order('evaluate')", N_("Evaluate now"), N_("Score the dev split at the next step"), show=True),
         key("b", "order('save')", N_("Save now"), N_("Save a checkpoint at the next step")),
-        key("z", "pause", N_("Pause"), N_("Pause after the step, or go on"), show=True),
+        key("z", "pause", N_("Pause"), N_("Pause after the step"), show=True),
+        key("z", "go_on", N_("Continue"), N_("Go on after the pause"), show=True),
         key("z", "resume", N_("Resume"), N_("Go on from a checkpoint, longer too"), show=True),
         key("a", "stop_at", N_("Stop at"), N_("Stop by itself at a step or an epoch")),
         key("A", "abort", N_("Abort"), N_("End at once; nothing more is saved")),
@@ -68,7 +69,7 @@ class MonitorOrders(RunScreen):
         key("L", "log", N_("Log"), N_("The log alone, with the worker's output")),
         key("ctrl+r", "start_again", N_("Start again"), N_("The same settings once more, as a new run")),
     ]
-    ORDERS: ClassVar[frozenset[str]] = frozenset({"stop", "order", "pause", "abort", "stop_at"})
+    ORDERS: ClassVar[frozenset[str]] = frozenset({"stop", "order", "pause", "go_on", "abort", "stop_at"})
     OVER: ClassVar[frozenset[str]] = frozenset({"resume", "start_again"})
 
     def __init__(self, run_dir: Path, feed: RunFeed | None = None) -> None:
@@ -77,6 +78,7 @@ class MonitorOrders(RunScreen):
         self._orders = OrderLog(run_dir)
         self._answers: tuple[int, int] = (0, 0)
         self._paused: bool | None = None
+        self._offered = False
 
     def on_mount(self) -> None:
         """Look for the orders of others, and for what the worker writes, as long as the screen lives."""
@@ -92,6 +94,8 @@ class MonitorOrders(RunScreen):
         """Orders only while there is a worker, another life only when there is none."""
         run = self._feed.run
         if action in self.ORDERS:
+            if action in ("pause", "go_on") and self._pauses != (action == "go_on"):
+                return False
             return run is not None and run.live
         if action in self.OVER:
             return run is not None and not run.live and run.state != FOREIGN
@@ -113,6 +117,9 @@ class MonitorOrders(RunScreen):
         self._orders.follow(run)
         if self._paused is not None and (run.state == "paused") == self._paused:
             self._paused = None
+        if self._offered != self._pauses:
+            # Paused, or let go on, by somebody else or by this app.
+            self._offered = self._pauses
             self.refresh_bindings()
         shown = self._orders.shown(run, time.time())
         self.query_one(OrderLine).show(shown, os.environ.get("USER", ""))
@@ -140,13 +147,23 @@ class MonitorOrders(RunScreen):
         self.nsmc.say(_("This run is over: it takes no orders."), severity="warning")
         return False
 
-    def action_pause(self) -> None:
-        """Pause, or go on."""
+    @property
+    def _pauses(self) -> bool:
+        """Whether the run is paused. Until its state follows, the last wish counts: pressed twice, a key means both."""
         run = self._feed.run
-        # Until the state follows, the last wish counts: pressed twice, the key means both.
-        paused = self._paused if self._paused is not None else run is not None and run.state in ("paused", "pausing")
-        self._paused = not paused
-        self.action_order("continue" if paused else "pause")
+        return self._paused if self._paused is not None else run is not None and run.state in ("paused", "pausing")
+
+    def action_pause(self) -> None:
+        """Pause."""
+        self._paused = self._offered = True
+        self.action_order("pause")
+        self.refresh_bindings()
+
+    def action_go_on(self) -> None:
+        """End the pause."""
+        self._paused = self._offered = False
+        self.action_order("continue")
+        self.refresh_bindings()
 
     def action_order(self, action: str) -> None:
         """Send an order to the worker."""

@@ -150,7 +150,7 @@ class PatternsScreen(PatternShowing, PatternTyping, RunScreen):
         self._load()
 
     def _recolour(self) -> None:
-        if self._read is not None:
+        if self._read is not None and self._read.opened.predictions is not None:
             self.show_about()
 
     # -- reading -----------------------------------------------------------------------------------------------

@@ -134,7 +134,7 @@ class RunsScreen(FindingScreen):
         if action == "filter":
             # While something is typed, a slash is a letter.
             asking = self.query_one_optional(AskLine)
-            return asking is None or not asking.display
+            return (asking is None or not asking.display) and bool(self._answer.total or self._query)
         if action in NEEDS_RUN:
             return self.chosen is not None
         if action in NEEDS_RUNS:
@@ -262,7 +262,10 @@ class RunsScreen(FindingScreen):
         run = self.chosen
         self.reader.look_into(run)
         found = self._preview[1] if run is not None and self._preview and self._preview[0] == run.id else None
-        self.query_one(RunPreview).show(run, found, self._answer.baseline)
+        preview = self.query_one(RunPreview)
+        # Where there is no run at all, nothing is waited for. Else it keeps its place, whatever the filter leaves.
+        preview.display = bool(self._answer.total)
+        preview.show(run, found, self._answer.baseline)
 
     # -- marks and labels --------------------------------------------------------------------------------------
 

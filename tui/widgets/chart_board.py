@@ -47,6 +47,8 @@ class ChartBoard(Widget):
         self.values: list[Metric] = []
         self._all: list[Metric] = []
         self._selected = ""
+        # The one that nobody chose: it is the first, which may be another one once more is known.
+        self._first = ""
         self._charts: dict[tuple[str, int, int], Chart] = {}
         self._drawn: dict[str, Drawing] = {}
         self._strips: list[Strip] = []
@@ -94,8 +96,8 @@ class ChartBoard(Widget):
         self.values = [metric for metric in chosen if self._is_single(metric)]
         self.metrics = [metric for metric in chosen if metric not in self.values]
         keys = [metric.key for metric in self.metrics]
-        if self._selected not in keys:
-            self._selected = keys[0] if keys else ""
+        if self._selected == self._first or self._selected not in keys:
+            self._selected = self._first = keys[0] if keys else ""
 
     def _is_single(self, metric: Metric) -> bool:
         if self.live and not metric.evaluation:

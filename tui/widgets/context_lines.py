@@ -57,6 +57,14 @@ class ContextLines(TextOfOthers, LineView):
         self._making = ""
         self._lines: list[Text] = []
 
+    def on_mount(self) -> None:
+        """Other colours, other lines."""
+        self.watch(self.app, "theme", self._recolour, init=False)
+
+    def _recolour(self) -> None:
+        # The theme's own colours come first.
+        self.call_after_refresh(self.redraw)
+
     def redraw(self) -> None:
         """Draw anew, in other colours."""
         self._draw()

@@ -8,7 +8,6 @@ from textual.widgets import Static
 from core import formats
 from core.order_log import Order
 from core.text import visible
-from tui.colour_depth import ascii_of
 
 # A mark a state, and the colour that goes with it.
 MARKS = {
@@ -27,25 +26,28 @@ class OrderLine(Static):
 
     def __init__(self) -> None:
         super().__init__("", id="orders", markup=False)
-        self._told: tuple[list[tuple[Order, str]], bool] | None = None
+        self._told: tuple[list[tuple[Order, str]], int] | None = None
 
     def show(self, told: list[tuple[Order, str]], me: str = "") -> None:
         """Show orders with the words for their state; those of others than `me` carry the sender's name."""
-        if (told, ascii_of(self.app)) == self._told:
+        width = self.content_size.width
+        if (told, width) == self._told:
             return
-        self._told = (told, ascii_of(self.app))
+        self._told = (told, width)
         variables = self.app.theme_variables
         text = Text(no_wrap=True, overflow="ellipsis")
         for order, word in told:
             mark, tone = MARKS.get(order.state, MARKS["pending"])
-            if text:
-                text.append("    ")
-            text.append(f"{mark} ", style="dim" if tone == "dim" else variables.get(tone, ""))
+            one = Text("    " if text else "")
+            one.append(f"{mark} ", style="dim" if tone == "dim" else variables.get(tone, ""))
             action = visible(formats.order(order.action))
-            text.append(action, style="" if order.over else "bold")
+            one.append(action, style="" if order.over else "bold")
             details = [visible(order.target) if order.target != order.result else "", visible(word)]
             # In Korean a pause and being paused are one word.
-            text.append("".join(f" · {part}" for part in details if part not in ("", action)), style="dim")
+            one.append("".join(f" · {part}" for part in details if part not in ("", action)), style="dim")
             if order.by and order.by != me:
-                text.append(f" ({visible(order.by)})", style="dim")
+                one.append(f" ({visible(order.by)})", style="dim")
+            if text and text.cell_len + one.cell_len > width:
+                break
+            text.append_text(one)
         self.update(text, layout=False)

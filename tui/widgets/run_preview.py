@@ -84,10 +84,15 @@ class RunPreview(Static):
             parts.append((_("peak") if found.on_gpu else _("peak (host)"), formats.size(found.memory)))
         if run.live and run.phase:
             parts.insert(0, ("", formats.phase(run.phase)))
+        room = max(20, self.size.width - 2)
         for place, (name, value) in enumerate(parts):
-            text.append("   " if place else "")
-            text.append(f"{name} " if name else "", style="dim")
-            text.append(value)
+            part = Text("   " if place else "")
+            part.append(f"{name} " if name else "", style="dim")
+            part.append(value)
+            if place and text.cell_len + part.cell_len > room:
+                # A figure is whole, or it is left out.
+                break
+            text.append_text(part)
         return text
 
     def _scores(self, run: Run, baseline: Run | None) -> Text:

@@ -14,7 +14,7 @@ class TextEditor(TextOfOthers, TextArea):
     """A text area whose text, typed, pasted or set, has its control characters made visible."""
 
     DEFAULT_CSS = """
-    TextEditor { border: none; padding: 0; background: $panel; }
+    TextEditor, TextEditor:focus { border: none; padding: 0; background: $panel; }
     """
 
     def __init__(self, *, id: str | None = None) -> None:
