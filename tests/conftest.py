@@ -107,7 +107,7 @@ def run_copy(finished_run: Path, tmp_path: Path) -> Path:
     return target
 
 
-def run_cli(*arguments: str, runs: Path | None = None, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+def run_cli(*arguments: str, runs: Path | None = None, timeout: float = 240) -> subprocess.CompletedProcess[str]:
     """`nsmc-tui` as a user's script calls it."""
     options = ["--runs", str(runs)] if runs is not None else []
     return subprocess.run(

@@ -57,7 +57,7 @@ def test_out_of_reach_is_quick_and_helpful() -> None:
     start = time.monotonic()
     with pytest.raises(OfflineError) as caught:
         load_splits(DataConfig(source="hub"))
-    assert time.monotonic() - start < 15
+    assert time.monotonic() - start < 60
     assert "e9t/nsmc" in caught.value.message
     assert "ratings_train.txt" in caught.value.hint
     assert "HF_HOME" in caught.value.hint

@@ -31,7 +31,7 @@ def child() -> Iterator[subprocess.Popen[bytes]]:
     started.wait(10)
 
 
-def until(condition: Any, timeout: float = 20) -> Any:
+def until(condition: Any, timeout: float = 240) -> Any:
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         found = condition()

@@ -218,7 +218,7 @@ def dumped(path: Path, profile: Path, **state: object) -> str:
         ],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -86,7 +86,7 @@ def told(script: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def until(condition: Callable[[], Any], timeout: float = 20) -> Any:
+def until(condition: Callable[[], Any], timeout: float = 240) -> Any:
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         found = condition()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -236,6 +237,15 @@ def test_out_of_memory_ends_the_run_where_the_config_says_so(
     assert len(calls) == 1
 
 
+@pytest.fixture(params=[1, 2], ids="{} threads".format)
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("threads")
 def test_prediction_halves_a_batch_that_does_not_fit(tokens: Dataset, tokenizer: object) -> None:
     model = small_model(tokenizer)
     reviews = TokenTable(tokens, tokenizer.pad_token_id)
@@ -328,6 +338,7 @@ def test_a_compiled_model_gets_batches_of_one_kind(
     assert taken == {False: False, True: True}
 
 
+@pytest.mark.usefixtures("threads")
 def test_predictions_keep_the_splits_order(tmp_path: Path, tokens: Dataset, tokenizer: object) -> None:
     config, args = arguments(tmp_path, train_sampling_strategy="group_by_length", per_device_eval_batch_size=8)
     model = small_model(tokenizer)

@@ -34,7 +34,7 @@ def test_help_and_version() -> None:
 def test_help_is_quick() -> None:
     """The help imports click and what names the commands, nothing that takes long."""
     command = [sys.executable, "-X", "importtime", "-m", "tui", "--help"]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
     imported = {line.rsplit("|", 1)[1].strip().partition(".")[0] for line in ran.stderr.splitlines() if "|" in line}
     assert "click" in imported
     slow = {"textual", "rich", "numpy", "pyarrow", "plotext", "torch", "transformers", "datasets", "sklearn"}
@@ -244,7 +244,7 @@ def test_train_detached_then_control_then_watch(tmp_path: Path) -> None:
     document = one_json(done.stdout)
     assert set(document) == {"run_id", "path"}
     run_dir = Path(document["path"])
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while load_run(run_dir).state != "running" and time.monotonic() < deadline:
         time.sleep(0.1)
     taken = one_json(run_cli("control", document["run_id"], "stop", "--json", runs=tmp_path).stdout)
@@ -265,11 +265,11 @@ def test_leaving_the_follower_leaves_the_run(tmp_path: Path) -> None:
     assert follower.stdout is not None
     assert json.loads(follower.stdout.readline())["type"] == "run_started"
     follower.send_signal(signal.SIGINT)
-    _out, err = follower.communicate(timeout=20)
+    _out, err = follower.communicate(timeout=240)
     assert follower.returncode == 130
     assert "the run goes on" in err
     run_dir = next(tmp_path.iterdir())
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 240
     while load_run(run_dir).live and time.monotonic() < deadline:
         time.sleep(0.2)
     assert load_run(run_dir).state == "finished"

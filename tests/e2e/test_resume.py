@@ -77,7 +77,7 @@ def same_model(one: Path, other: Path) -> bool:
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
-def wait_until(condition: Any, run_dir: Path, timeout: float = 120) -> None:
+def wait_until(condition: Any, run_dir: Path, timeout: float = 240) -> None:
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, events(run_dir, "step")[-1:]
@@ -85,7 +85,7 @@ def wait_until(condition: Any, run_dir: Path, timeout: float = 120) -> None:
         time.sleep(0.02)
 
 
-def wait_for_end(run_dir: Path, timeout: float = 180) -> str:
+def wait_for_end(run_dir: Path, timeout: float = 240) -> str:
     deadline = time.monotonic() + timeout
     while load_run(run_dir).live and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -329,7 +329,11 @@ def test_a_run_of_a_machine_that_is_gone_goes_on_when_asked_to(run_copy: Path) -
     speaking.join()
 
 
-def test_a_stop_during_an_evaluation_cuts_it_and_the_run_goes_on_later(tmp_path: Path) -> None:
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_stop_during_an_evaluation_cuts_it_and_the_run_goes_on_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", str(threads))
     slow = {"eval_steps": 5, "save_steps": 5, "per_device_eval_batch_size": 1, "max_steps": 12, "num_train_epochs": 1}
     run_dir = make(tmp_path, data={"dev_size": 1500}, train=slow)
     start_worker(run_dir)

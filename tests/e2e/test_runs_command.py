@@ -177,7 +177,7 @@ def test_watch_prints_lines_where_nothing_can_be_drawn(tmp_path: Path) -> None:
             sys.executable,
             ["-P", "-m", "tui", "--runs", str(tmp_path), *arguments],
             env={**os.environ, "TERM": term, "LANG": "C.UTF-8"},
-            timeout=30,
+            timeout=240,
             encoding="utf-8",
         )
         child.expect_exact("1/100  loss 1.0000")

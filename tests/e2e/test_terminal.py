@@ -33,7 +33,7 @@ class Terminal:
             ["-P", "-m", "tui", *arguments],
             dimensions=(lines, columns),
             env={**inherited, "TERM": "xterm-256color", "LANG": "C.UTF-8", **environment},
-            timeout=30,
+            timeout=240,
         )
 
     def read(self, seconds: float = 0.1) -> None:
@@ -50,7 +50,7 @@ class Terminal:
         rows = range(self.screen.lines)
         return "\n".join("".join(self.screen.buffer[y][x].data for x in range(self.screen.columns)) for y in rows)
 
-    def until(self, condition: Callable[[str], object], timeout: float = 30) -> str:
+    def until(self, condition: Callable[[str], object], timeout: float = 240) -> str:
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             self.read()
@@ -63,7 +63,7 @@ class Terminal:
 
     def end(self) -> int:
         """Read until it has ended and nothing of it is left to read; its exit status, or minus the signal's number."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 240
         while time.monotonic() < deadline:
             try:
                 data = self.child.read_nonblocking(65536, timeout=0.1)
@@ -123,20 +123,20 @@ def test_signals_restore_the_terminal(run_copy: Path, number: signal.Signals) ->
 def test_closing_the_terminal_leaves_the_run_and_the_next_start_shows_it_live(tmp_path: Path) -> None:
     run_dir = launch(config_file.validate({**SMALL_RUN, "train": {"num_train_epochs": 60}}), tmp_path)
     terminal = Terminal("--runs", str(tmp_path), "open", "latest")
-    terminal.until(lambda text: "training" in text and "/" in text, timeout=60)
+    terminal.until(lambda text: "training" in text and "/" in text)
     terminal.child.close(force=True)
     before = load_run(run_dir)
     assert before.state == "running"
     again = Terminal("--runs", str(tmp_path), "open", "latest", "--screen", "monitor")
     again.until(lambda text: "running" in text and "training" in text)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 240
     while load_run(run_dir).step <= before.step and time.monotonic() < deadline:
         again.read(0.2)
     assert load_run(run_dir).step > before.step
     again.press("s")
     again.until(lambda text: "Stop this run?" in text)
     again.press("y")
-    again.until(lambda text: "stopped" in text, timeout=60)
+    again.until(lambda text: "stopped" in text)
     again.press("\x11")
     assert again.end() == 0
     assert load_run(run_dir).state == "stopped"
