@@ -100,6 +100,7 @@ def uninterrupted(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run_dir
 
 
+@pytest.mark.timeout(3000)
 def test_killed_ten_times_it_is_the_same_run_bit_for_bit(uninterrupted: Path, tmp_path: Path) -> None:
     run_dir = make(tmp_path)
     dice = random.Random(20)

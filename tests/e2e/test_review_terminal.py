@@ -22,7 +22,7 @@ KEYS = "dasc"
 NAMES = {"d": "model_wrong", "a": "ambiguous", "s": "sarcasm", "c": "needs_context"}
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 def test_500_verdicts_at_20_keys_a_second_and_a_kill_lose_none_that_was_shown(tmp_path: Path) -> None:
     rows = [(f"리뷰 {n} 별로예요", n % 2, 1.0 if n % 2 == 0 else -1.0) for n in range(VERDICTS + 50)]
     run_dir = make_run(tmp_path, rows)
@@ -66,7 +66,7 @@ def test_500_verdicts_at_20_keys_a_second_and_a_kill_lose_none_that_was_shown(tm
     assert again.end() == 0
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 def test_two_reviewers_at_ten_keys_a_second_lose_nothing_and_see_each_other(tmp_path: Path) -> None:
     rows = [(f"리뷰 {n} 별로예요", n % 2, 1.0 if n % 2 == 0 else -1.0) for n in range(120)]
     run_dir = make_run(tmp_path, rows)

@@ -58,8 +58,11 @@ def test_help_loads_neither_textual_nor_pydantic() -> None:
 
 
 def test_first_screen_loads_neither_charts_nor_numpy() -> None:
+    # Alerts are looked for after the first picture, however slow this machine is.
     code = (
-        "import asyncio, tempfile\nfrom pathlib import Path\nfrom tui.app import NsmcTuiApp\n"
+        "import asyncio, tempfile\nfrom pathlib import Path\nfrom tui import app_alerts\n"
+        "from tui.app import NsmcTuiApp\n"
+        "app_alerts.FIRST = app_alerts.INTERVAL = 600.0\n"
         "async def main():\n"
         "    app = NsmcTuiApp(Path(tempfile.mkdtemp()))\n"
         "    async with app.run_test() as pilot:\n"

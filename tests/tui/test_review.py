@@ -288,7 +288,7 @@ async def test_a_click_chooses_a_review(tmp_path: Path) -> None:
         await until(pilot, lambda: review_of(app).session.position == 3)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 async def test_with_a_real_model_and_inspector(tmp_path: Path) -> None:
     run_dir = make_run(tmp_path, [(NASTY, 0, 2.0), ("이 영화 정말 재미있어요 ㅋㅋㅋ", 1, -1.0)])
     save_model(run_dir / "model", "bert")
