@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import signal
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -30,7 +31,7 @@ from tui.command_hints import as_typed
 from tui.key_path import QuickKeys
 from tui.keymap import key, localise, own_bindings
 from tui.machine import MachineReader
-from tui.screens.base import RunScreen
+from tui.screens.base import BaseScreen, RunScreen
 from tui.sixteen import of_sixteen
 from tui.terminal_memory import TerminalMemory
 from tui.terminal_output import frugal
@@ -106,6 +107,7 @@ class NsmcTuiApp(QuickKeys, AlertingApp):
         self._marks: RunMarks | None = None
         self._inspector: InspectorClient | None = None
         self._machine = MachineReader()
+        self._machine_at = 0.0
         self._decisions: Decisions | None = None
         self._terminal = TerminalMemory()
         # Only themes that know our colours; Textual's ANSI themes have none that rich could draw.
@@ -132,10 +134,9 @@ class NsmcTuiApp(QuickKeys, AlertingApp):
             self.push_screen(self._runs_screen())
         if screen == "new":
             self.action_new_run()
-        self.set_interval(MACHINE_INTERVAL, self._read_machine)
         self.set_timer(MACHINE_FIRST, self._read_machine)
         collecting.leave_full_ones_to_rest()
-        self.set_interval(MACHINE_INTERVAL, collecting.rest)
+        self.set_interval(MACHINE_INTERVAL, self._look_around)
         self.call_after_refresh(self._started)
 
     @property
@@ -200,6 +201,14 @@ class NsmcTuiApp(QuickKeys, AlertingApp):
         self.close_alerts()
         if self._inspector is not None:
             await self._inspector.aclose()
+
+    def _look_around(self) -> None:
+        collecting.rest()
+        now, screen = time.monotonic(), self.screen
+        patience = screen.patience if isinstance(screen, BaseScreen) else 0.0
+        if now - self._machine_at > patience - MACHINE_INTERVAL / 2:
+            self._machine_at = now
+            self._read_machine()
 
     @work(thread=True, exclusive=True, group="machine")
     def _read_machine(self) -> None:

@@ -21,8 +21,8 @@ from tui.telemetry import Progress, Telemetry
 __all__ = ["NAN", "Progress", "RunFeed", "Telemetry"]
 
 # How often a run is looked at, in seconds; at rest that is two calls of `stat`. More often would show the eye little
-# more and cost twice the bytes.
-LOOK_EVERY = 1.0
+# more and cost twice the bytes. Of a run that may wait only the state is looked at meanwhile, more seldom.
+LOOK_EVERY, LOOK_SELDOM = 1.0, 3.0
 # A log from this size on is shown from a sample first, until all of it is read.
 SAMPLED_FROM = 4 << 20
 SAMPLES = 400
@@ -171,6 +171,8 @@ class RunFeed:
         self._seen: Run | None = None
         self._news: deque[tuple[News, float]] = deque()
         self._closed = threading.Event()
+        # Ends the rest between two looks.
+        self._wake = threading.Event()
         self._sample_taken = threading.Event()
         self._thread: threading.Thread | None = None
         self._notify: Callable[[], object] | None = None
@@ -197,7 +199,14 @@ class RunFeed:
     def close(self) -> None:
         """Let the thread end; not waited for, it may be reading."""
         self._closed.set()
+        self._wake.set()
         self._sample_taken.set()
+
+    def hurry(self, patience: float = 0.0) -> None:
+        """Let the run wait no longer than `patience`, from now on: somebody looks, or waits for an answer."""
+        if patience < self.patience:
+            self.patience = patience
+            self._wake.set()
 
     def _follow(self) -> None:
         # The first look at a log that is read in no time is told as a whole, for one picture instead of three.
@@ -224,7 +233,8 @@ class RunFeed:
             self._looked.set()
             if self._news:
                 self._tell()
-            self._closed.wait(LOOK_EVERY)
+            self._wake.wait(LOOK_SELDOM if self.patience > LOOK_SELDOM else LOOK_EVERY)
+            self._wake.clear()
 
     @property
     def looked(self) -> bool:

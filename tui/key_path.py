@@ -18,6 +18,7 @@ from textual.app import App
 from textual.message_pump import MessagePump
 from textual.widget import Widget
 
+from tui import collecting
 from tui.type_ahead import TypeAheadApp
 
 # Less than the time between two repeats of a key held down; what a key asks for is mostly done within.
@@ -34,6 +35,9 @@ class QuickKeys(TypeAheadApp[None]):
 
     async def on_event(self, event: events.Event) -> None:
         """Give a key to its binding, or to the widgets."""
+        if isinstance(event, events.InputEvent):
+            # The mouse counts, too: whoever moves it looks.
+            collecting.key_pressed()
         if isinstance(event, events.Key):
             before = self._key_on_its_way
             if event.is_forwarded:

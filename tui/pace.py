@@ -8,11 +8,12 @@ import time
 from tui import collecting
 
 # What drawing may take of all cores, and the longest it makes the eye wait: when somebody has just come to look or
-# pressed a key, and later. A picture of Monitor takes about 30 ms of a core that trains, and threads on the other cores
-# wait for that one. Two cores are drawn for once in the longest time, sixteen or more as often as the screen wants.
-SHARE = 0.003
-LONGEST, LATER = 2.5, 10.0
-LOOKING = 20.0
+# used keys or mouse, and in the end. Between the two it is a third of the time since then. A picture of Monitor takes
+# about 30 ms of a core that trains, and threads on the other cores wait for that one. Two cores are drawn for once in
+# the longest time, sixteen or more as often as the screen wants.
+SHARE = 0.002
+LONGEST, LATER = 2.5, 15.0
+PART = 1 / 3
 
 
 def cores() -> int:
@@ -44,11 +45,20 @@ class Pace:
         self.usual = self._pause()
         self._at, self._used = time.monotonic(), time.process_time()
 
+    @property
+    def _longest(self) -> float:
+        """Seconds that a picture may be put off at most."""
+        since = time.monotonic() - max(self._looked, collecting.last_key())
+        return max(LONGEST, min(LATER, PART * since))
+
+    @property
+    def patience(self) -> float:
+        """Seconds that whatever is read for pictures may wait: as usual, but no longer once somebody is back."""
+        return min(self.usual, self._longest)
+
     def _pause(self) -> float:
         used = time.process_time() - self._used
-        since = time.monotonic() - max(self._looked, collecting.last_key())
-        longest = LONGEST if since < LOOKING else LATER
-        return max(self.shortest, min(longest, used / (SHARE * self._cores)))
+        return max(self.shortest, min(self._longest, used / (SHARE * self._cores)))
 
     def wait(self, *, urgent: bool = False) -> float:
         """Seconds until the next picture, zero or less when it is due; `urgent` news wait for the eye only."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
+
+import pytest
 
 from core.runs import read_status, write_status
 from tests.tui.chart_runs import make_run, step_event, write_events
+from tui import feed as feeds
 from tui.feed import RunFeed
 
 
@@ -48,3 +52,33 @@ def test_a_run_that_ended_is_read_to_its_end_whatever_the_patience(tmp_path: Pat
     write_events(run, [step_event(12, 100)])
     assert feed.poll()
     assert feed.telemetry.progress.done == 12
+
+
+def take_until(feed: RunFeed, told: threading.Event, done: int) -> None:
+    """Take what the thread finds until the run has done so many steps."""
+    while feed.telemetry.progress.done != done:
+        assert told.wait(60)
+        told.clear()
+        while feed.take():
+            pass
+
+
+def test_whoever_comes_back_is_not_left_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread rests between its looks, for ever here, until somebody hurries it."""
+    monkeypatch.setattr(feeds, "LOOK_EVERY", 3600.0)
+    monkeypatch.setattr(feeds, "LOOK_SELDOM", 3600.0)
+    run = make_run(tmp_path, "back", state="running", steps=10)
+    write_events(run, [step_event(1, 100)])
+    feed = RunFeed(run)
+    told = threading.Event()
+    feed.start(told.set)
+    try:
+        take_until(feed, told, 1)
+        feed.patience = 3600.0
+        write_events(run, [step_event(2, 100)])
+        feed.hurry(7200.0)
+        assert feed.patience == 3600.0
+        feed.hurry()
+        take_until(feed, told, 2)
+    finally:
+        feed.close()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import pytest
 
 from tui import collecting
-from tui import pace as paces
-from tui.pace import LATER, LONGEST, SHARE, Pace
+from tui.pace import LATER, LONGEST, PART, SHARE, Pace
 
 
 def work(seconds: float) -> None:
@@ -39,23 +39,30 @@ def test_nobody_waits_longer_than_the_longest_and_urgent_news_wait_for_the_eye_o
     assert pace.wait(urgent=True) <= 0.1
 
 
-def test_a_run_that_is_left_alone_is_drawn_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(paces, "LOOKING", 0.0)
+def alone(seconds: float, monkeypatch: pytest.MonkeyPatch) -> Pace:
+    """On one core, when nobody has looked for so long and a costly picture was drawn."""
+    monkeypatch.setattr(collecting, "_last_key", -math.inf)
     pace = Pace(0.1, count=1)
+    pace._looked -= seconds
     pace.drawn()
     work(0.2)
-    assert LONGEST < pace.wait() <= LATER
+    pace.drawn()
+    return pace
+
+
+def test_a_run_that_is_left_alone_is_drawn_less_and_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    seldom = alone(LATER / PART / 2, monkeypatch)
+    assert LONGEST < LATER / 2 <= seldom.usual <= LATER
+    assert alone(LATER / PART, monkeypatch).usual == LATER
+    assert alone(100 * LATER / PART, monkeypatch).usual == LATER
 
 
 def test_a_key_is_as_good_as_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collecting, "_last_key", 0.0)
-    pace = Pace(0.1, count=1)
-    pace._looked -= 2 * paces.LOOKING
-    pace.drawn()
-    work(0.2)
-    pace.drawn()
-    assert pace.usual == LATER
-    collecting.key_pressed()
+    pace = alone(LATER / PART, monkeypatch)
+    assert pace.patience == LATER
+    # What is put off already is due at once, and the next pictures are.
+    monkeypatch.setattr(collecting, "_last_key", math.inf)
+    assert pace.patience == LONGEST
     work(0.02)
     pace.drawn()
     assert pace.usual == LONGEST

@@ -58,6 +58,11 @@ class BaseScreen(QuickScreen[None]):
         """The widgets between top line and footer."""
         return ()
 
+    @property
+    def patience(self) -> float:
+        """Seconds that the machine's figures may wait, where a training is not to be disturbed."""
+        return 0.0
+
     def paint(self) -> None:
         """Draw at once what a key brought about, in one picture."""
         paint(self)

@@ -114,6 +114,11 @@ class MonitorScreen(MonitorOrders):
             self._lay_over(self._overlay)
         self._draw()
 
+    @property
+    def patience(self) -> float:
+        """As long as a picture of a live run."""
+        return self._pace.patience if self._was_live else 0.0
+
     def _show_machine(self, line: str) -> None:
         # With a run at rest in view nothing is written to the terminal: these figures would never stand still.
         live = self._feed.run is not None and self._feed.run.live
@@ -162,6 +167,14 @@ class MonitorScreen(MonitorOrders):
         else:
             self._later = True
             self.set_timer(max(wait, 0.05), self._draw_late)
+
+    def _look_around(self) -> None:
+        # Somebody may have come back, to a run that was left alone: what is put off for that long is due.
+        for feed in (self._feed, *self._others):
+            feed.hurry(self._pace.patience)
+        if self._later and self._pace.wait() <= 0:
+            self._draw_late()
+        super()._look_around()
 
     def _draw_late(self) -> None:
         self._later = False

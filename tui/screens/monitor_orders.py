@@ -79,6 +79,7 @@ class MonitorOrders(RunScreen):
         self._answers: tuple[int, int] = (0, 0)
         self._paused: bool | None = None
         self._offered = False
+        self._looked_at = 0.0
 
     def on_mount(self) -> None:
         """Look for the orders of others, and for what the worker writes, as long as the screen lives."""
@@ -86,7 +87,10 @@ class MonitorOrders(RunScreen):
         self.set_interval(LOOK, self._look_around)
 
     def _look_around(self) -> None:
-        if self.is_current:
+        now = time.monotonic()
+        # What is read seldom is looked at as seldom.
+        if self.is_current and now - self._looked_at > self._feed.patience - LOOK / 2:
+            self._looked_at = now
             self.settle_orders()
             self.query_one(LogTail).show(self._feed.telemetry.log)
 
@@ -195,7 +199,7 @@ class MonitorOrders(RunScreen):
     @work(thread=True, group="orders")
     def _send(self, action: str, fields: dict[str, float]) -> None:
         # The answer is waited for.
-        self._feed.patience = 0.0
+        self._feed.hurry()
         try:
             control.send_order(self.run_dir, action, **fields)
         except NsmcTuiError as error:

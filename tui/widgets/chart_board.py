@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.segment import Segment
 from textual.events import Resize
+from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -16,8 +17,8 @@ from core.text import visible
 from tui.chart_choices import Choices
 from tui.chart_drawing import Chart, Drawing, Look, Source
 from tui.chart_model import Metric, View, axis_of, find_metrics, matches
+from tui.painting import PlainLines
 from tui.plot import PlotError
-from tui.strips import changed_regions
 from tui.widgets.chart_captions import Captions
 from tui.widgets.chart_palette import Palette
 from tui.widgets.chart_values import value_lines, value_rows
@@ -36,6 +37,7 @@ class ChartBoard(Widget):
 
     def __init__(self, choices: Choices, **options: Any) -> None:
         super().__init__(**options)
+        self._styles_cache = PlainLines()
         self.choices = choices
         self.view = View()
         self.sources: list[Source] = []
@@ -179,9 +181,11 @@ class ChartBoard(Widget):
         if not self._fits(before):
             self.refresh()
         else:
-            regions = changed_regions(before, self._strips)
-            if regions:
-                self.refresh(*regions)
+            # Whole lines: which of their cells differ is found out once, where they are written.
+            pairs = enumerate(zip(before, self._strips, strict=True))
+            changed = [Region(0, row, self.size.width, 1) for row, (old, new) in pairs if old != new]
+            if changed:
+                self.refresh(*changed)
 
     def render_line(self, y: int) -> Strip:
         """A line as it was drawn last; at a size that nothing was drawn for, the charts are drawn now.

@@ -96,6 +96,8 @@ class LogTail(Vertical):
             self._entries = told
             if self._source == RUN:
                 self.view.show_entries(told)
+        elif self._source == RUN:
+            return
         if self._source == WORKER:
             self.view.refresh_file()
         elif self._source == ALL:
