@@ -43,5 +43,10 @@ def answer(work: Callable[[dict[str, Any]], dict[str, Any]]) -> int:
     return 0
 
 
+def tell(name: str, done: int, total: int) -> None:
+    """A line of progress for whoever started this process, on stderr."""
+    print(json.dumps({"phase": name, "done": done, "total": total}), file=sys.stderr, flush=True)
+
+
 def _failure(error: NsmcTuiError) -> dict[str, Any]:
     return {"error": error.code, "message": error.message, "hint": error.hint, "exit_code": error.exit_code}

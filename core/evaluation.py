@@ -5,16 +5,15 @@ Heavy: torch and transformers are imported inside, in a process of its own.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from core import config_file, formats
-from core.answering import answer
+from core.answering import answer, tell
 from core.config import DataConfig, ModelConfig
 from core.data_sources import lone_file
 from core.errors import ModelError, UsageError
@@ -191,60 +190,42 @@ def _classes(directory: Path) -> dict[int, str]:
     return names
 
 
-class Told:
-    """Progress as lines on `stream`: each phase as it begins, and every `INTERVAL` seconds how far it is."""
+class Paced:
+    """Hands progress on to `report`: each phase as it begins, without figures, then how far it is each `interval` s."""
 
-    INTERVAL = 5.0
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, report: Progress, interval: float) -> None:
+        self._report = report
+        self._interval = interval
         self._phase = ""
         self._at = 0.0
 
     def __call__(self, name: str, done: int, total: int) -> None:
         """Take one report."""
-        now = time.monotonic()
-        if name == self._phase and now - self._at < self.INTERVAL:
-            return
-        text = formats.phase(name)
-        if name == self._phase and total:
-            text += f" {formats.count(done)}/{formats.count(total)}"
-        self._phase, self._at = name, now
-        print(text, file=self._stream, flush=True)
-
-
-class Figures:
-    """Progress for another program: lines of JSON on `stream`, each phase as it begins and a few a second."""
-
-    INTERVAL = 0.3
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._phase = ""
-        self._at = 0.0
-
-    def __call__(self, name: str, done: int, total: int) -> None:
-        """Take one report."""
-        now = time.monotonic()
-        if name != self._phase or now - self._at >= self.INTERVAL:
+        now, begins = time.monotonic(), name != self._phase
+        if begins or now - self._at >= self._interval:
             self._phase, self._at = name, now
-            print(json.dumps({"phase": name, "done": done, "total": total}), file=self._stream, flush=True)
+            self._report(name, *((0, 0) if begins else (done, total)))
+
+
+def _in_words(name: str, done: int, total: int) -> None:
+    figures = f" {formats.count(done)}/{formats.count(total)}" if total else ""
+    print(formats.phase(name) + figures, file=sys.stderr, flush=True)
+
+
+# What may be asked for with `progress`: by people, who read lines, and by screens, which draw figures.
+_PROGRESS = {"words": Paced(_in_words, 5.0), "figures": Paced(tell, 0.3)}
 
 
 def _work(request: dict[str, Any]) -> dict[str, Any]:
     import transformers
 
     transformers.utils.logging.disable_progress_bar()
-    wanted = request.get("progress")
-    progress: Progress | None = None
-    if wanted:
-        progress = Figures(sys.stderr) if wanted == "figures" else Told(sys.stderr)
     return evaluate(
         Path(request["path"]),
         request.get("data"),
         request.get("split", "test"),
         request.get("batch_size", 64),
-        progress,
+        _PROGRESS.get(request.get("progress", "")),
         request.get("threshold", THRESHOLD),
         request.get("reading"),
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core import config_file
-from core.answering import answer
+from core.answering import answer, tell
 from core.errors import DataError
 from core.i18n import gettext as _
 from core.runs import CONFIG_FILE
@@ -126,11 +126,6 @@ def write(directory: Path, train: Dataset, fingerprint: str, progress: Progress)
                 raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def tell(name: str, done: int, total: int) -> None:
-    """A line of progress for whoever started this process, on stderr."""
-    print(json.dumps({"phase": name, "done": done, "total": total}), file=sys.stderr, flush=True)
 
 
 def _work(request: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from core.i18n import environment
@@ -40,7 +41,9 @@ async def ask(module: str, request: dict[str, Any], on_progress: Progress | None
         output, last = await asyncio.gather(process.stdout.read(), _follow(process.stderr, on_progress))
         await process.wait()
     except asyncio.CancelledError:
-        process.kill()
+        # It may have ended just now.
+        with suppress(ProcessLookupError):
+            process.kill()
         await process.wait()
         raise
     if output.strip():

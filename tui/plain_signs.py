@@ -100,5 +100,6 @@ class TextOfOthers:
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """The app's, without the one for signs."""
+        # Those of the widget that stands behind it, which mypy cannot know.
         every: Sequence[LineFilter] = super().get_line_filters()  # type: ignore[misc]
         return [kept for kept in every if not isinstance(kept, PlainSigns)]

@@ -36,13 +36,17 @@ class Terminal:
             timeout=240,
         )
 
-    def read(self, seconds: float = 0.1) -> None:
+    def read(self, seconds: float = 0.1) -> bool:
+        """Take what comes within `seconds`; False when nothing will come any more."""
         try:
             data = self.child.read_nonblocking(65536, timeout=seconds)
-        except (pexpect.TIMEOUT, pexpect.EOF):
-            return
+        except pexpect.TIMEOUT:
+            return True
+        except pexpect.EOF:
+            return False
         self.raw += data
         self.stream.feed(data)
+        return True
 
     @property
     def text(self) -> str:
@@ -64,15 +68,8 @@ class Terminal:
     def end(self) -> int:
         """Read until it has ended and nothing of it is left to read; its exit status, or minus the signal's number."""
         deadline = time.monotonic() + 240
-        while time.monotonic() < deadline:
-            try:
-                data = self.child.read_nonblocking(65536, timeout=0.1)
-            except pexpect.TIMEOUT:
-                continue
-            except pexpect.EOF:
-                break
-            self.raw += data
-            self.stream.feed(data)
+        while self.read() and time.monotonic() < deadline:
+            pass
         while self.child.isalive() and time.monotonic() < deadline:
             time.sleep(0.02)
         self.child.close(force=True)

@@ -66,7 +66,7 @@ def evaluate(
             _("--set needs --data: a run's own data is read as its config says"), _("For example --data reviews.csv.")
         )
     request: dict[str, Any] = {"path": str(path), "data": data, "split": split, "threshold": threshold}
-    request |= {"batch_size": batch_size, "progress": not as_json, "reading": reading(sets)}
+    request |= {"batch_size": batch_size, "progress": "" if as_json else "words", "reading": reading(sets)}
     document = call("core.evaluation", request)
     if is_run and data is None:
         from tui.cli.run_commands import review_of
