@@ -323,6 +323,18 @@ async def test_moving_up_loads_earlier_lines_and_keeps_the_place(long_log: Path)
         assert screen_text(app).split("\n")[3].strip() == first
 
 
+async def test_the_sign_of_a_longer_line_stands_beside_the_scrollbar(tmp_path: Path) -> None:
+    run = failed_run(tmp_path)
+    app = NsmcTuiApp(tmp_path, run=run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot, app)
+        await pilot.press("L")
+        with (run / "worker.log").open("a") as file:
+            file.write("short\n" * 60 + "z" * 200 + "\n")
+        await until(pilot, lambda: "zzz" in screen_text(app) and app.screen.query_one(LogView).show_vertical_scrollbar)
+        await until(pilot, lambda: "…" in next(line for line in screen_text(app).split("\n") if "zzz" in line))
+
+
 async def test_a_line_longer_than_the_screen_says_so_and_is_read_sideways(tmp_path: Path) -> None:
     run = failed_run(tmp_path)
     app = NsmcTuiApp(tmp_path, run=run)

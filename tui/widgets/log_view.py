@@ -274,7 +274,7 @@ class LogView(ScrollView, can_focus=True):
             self.following = False
             text = self._rows.rows(row, 1)[0].text[:WIDEST]
             self._widen_to(cell_len(text))
-            x = beside(text, self.pattern, self.scroll_offset.x, self.size.width)
+            x = beside(text, self.pattern, self.scroll_offset.x, self._room)
             self.scroll_to(x, max(0, row - self.size.height // 2), animate=False, immediate=True)
             self.refresh()
         self.post_message(self.Found(row))
@@ -329,7 +329,7 @@ class LogView(ScrollView, can_focus=True):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """To the side there is a way only where a line is wider than the room."""
-        return action != "sideways" or self._width > self.size.width
+        return action != "sideways" or self._width > self._room
 
     def action_line(self, step: int) -> None:
         """A line up or down."""
@@ -342,8 +342,8 @@ class LogView(ScrollView, can_focus=True):
 
     def action_sideways(self, step: int) -> None:
         """Half a screen to the side."""
-        most = max(0, self._width - self.size.width)
-        x = max(0, min(most, self.scroll_offset.x + step * max(1, self.size.width // 2)))
+        most = max(0, self._width - self._room)
+        x = max(0, min(most, self.scroll_offset.x + step * max(1, self._room // 2)))
         self.scroll_to(x=x, animate=False, immediate=True)
 
     def action_top(self) -> None:
@@ -361,10 +361,15 @@ class LogView(ScrollView, can_focus=True):
 
     # -- drawing -----------------------------------------------------------------------------------------------
 
+    @property
+    def _room(self) -> int:
+        # The widget's own size counts the scrollbar's column, too.
+        return self.scrollable_content_region.width
+
     def render_line(self, y: int) -> Strip:
         """One row, with what matches marked."""
         scroll_x, scroll_y = self.scroll_offset
-        width = self.size.width
+        width = self._room
         rows = self._rows.rows(scroll_y + y, 1) if scroll_y + y < self._rows.count else []
         if not rows:
             told = self.when_empty if y == 0 and not self._rows.count else ""
@@ -388,7 +393,7 @@ class LogView(ScrollView, can_focus=True):
         if cells > self._width:
             before, self._width = self._width, cells
             self.virtual_size = Size(self._width, self._rows.count)
-            if before <= self.size.width < cells:
+            if before <= self._room < cells:
                 self.refresh_bindings()
 
     def _segments(self, text: str, style: Style) -> list[Segment]:
