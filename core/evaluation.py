@@ -207,25 +207,27 @@ class Paced:
             self._report(name, *((0, 0) if begins else (done, total)))
 
 
-def _in_words(name: str, done: int, total: int) -> None:
+def in_words(name: str, done: int, total: int) -> None:
+    """A line of progress for people, on stderr."""
     figures = f" {formats.count(done)}/{formats.count(total)}" if total else ""
     print(formats.phase(name) + figures, file=sys.stderr, flush=True)
 
 
-# What may be asked for with `progress`: by people, who read lines, and by screens, which draw figures.
-_PROGRESS = {"words": Paced(_in_words, 5.0), "figures": Paced(tell, 0.3)}
+# What may be asked for with `progress`, and how often it is told: people read lines, screens draw figures.
+_PROGRESS: dict[str, tuple[Progress, float]] = {"words": (in_words, 5.0), "figures": (tell, 0.3)}
 
 
 def _work(request: dict[str, Any]) -> dict[str, Any]:
     import transformers
 
     transformers.utils.logging.disable_progress_bar()
+    wanted = request.get("progress")
     return evaluate(
         Path(request["path"]),
         request.get("data"),
         request.get("split", "test"),
         request.get("batch_size", 64),
-        _PROGRESS.get(request.get("progress", "")),
+        Paced(*_PROGRESS[wanted]) if wanted else None,
         request.get("threshold", THRESHOLD),
         request.get("reading"),
     )

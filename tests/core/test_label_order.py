@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from transformers import AutoTokenizer
 from core import config_file
 from core import inspector_questions as questions
 from core.errors import ModelError
-from core.evaluation import Told, evaluate
+from core.evaluation import Paced, evaluate, in_words
 from core.i18n import set_language
 from core.label_order import is_reversed
 from core.predictions import Predictions
@@ -32,15 +31,15 @@ def data(tmp_path: Path) -> str:
     return str(tmp_path)
 
 
-def test_scoring_tells_how_far_it_is_in_the_users_language(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("interval", "said"), [(600.0, ["평가"]), (0.0, ["평가", "평가 1/800", "평가 400/800"])])
+def test_scoring_tells_how_far_it_is_in_the_users_language(
+    capsys: pytest.CaptureFixture[str], interval: float, said: list[str]
+) -> None:
     set_language("ko")
-    out = io.StringIO()
-    told = Told(out)
-    for done in (0, 1):
+    told = Paced(in_words, interval)
+    for done in (0, 1, 400):
         told("evaluating", done, 800)
-    monkeypatch.setattr(Told, "INTERVAL", 0.0)
-    told("evaluating", 400, 800)
-    assert out.getvalue().splitlines() == ["평가", "평가 400/800"]
+    assert capsys.readouterr().err.splitlines() == said
 
 
 def test_a_left_to_right_classifier_that_names_no_padding_is_scored(tmp_path: Path, data: str) -> None:
