@@ -57,6 +57,11 @@ class OrderLog:
         """All orders of this life of the run that are known, oldest first."""
         return list(self._orders.values())
 
+    @property
+    def stops(self) -> bool:
+        """Whether this life of the run has been asked to stop and has not ended yet."""
+        return any(order.action == "stop" and not order.over for order in self._orders.values())
+
     def read(self) -> bool:
         """Read orders that came since the last call; whether there were any."""
         if self._tail is None:

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core import checkpoints
+from core import checkpoints, predictions
 from core.failures import no_model
 from core.i18n import gettext as _
 from core.paths import write_atomically
@@ -103,9 +103,12 @@ def tell_earlier(run_dir: Path, recorder: Recorder) -> None:
 
 
 def _forget_scores(run_dir: Path) -> None:
-    """Remove what was said of the model before: whatever cuts the scoring, nothing passes for the new one's."""
-    for split in ("train", "dev", "test"):
-        (run_dir / f"predictions-{split}.parquet").unlink(missing_ok=True)
+    """Remove what was said of the model before: whatever cuts the scoring, nothing passes for the new one's.
+
+    On other data too (`predictions-<split>@<data>.parquet`): `nsmc-tui evaluate` makes them anew.
+    """
+    for split in predictions.splits(run_dir):
+        predictions.path_for(run_dir, split).unlink(missing_ok=True)
     for prefix in SCORED:
         (run_dir / f"{prefix}_results.json").unlink(missing_ok=True)
     results = read_results(run_dir)
@@ -158,7 +161,7 @@ def score(
 
     Raises EvaluationCut when a stop comes in the middle.
     """
-    from core import metrics, predictions
+    from core import metrics
     from core.training import predict_logits
     from core.training_data import lengths
 

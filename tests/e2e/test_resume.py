@@ -363,6 +363,8 @@ def scores(run_dir: Path) -> set[str]:
 def test_a_model_of_before_a_resume_stays_and_does_not_pass_for_the_last_one(run_copy: Path, how: str) -> None:
     """It goes with the scores that it has; once there is a newer one only that one's scores are left."""
     first, weights = load_run(run_copy), (run_copy / "model" / "model.safetensors").read_bytes()
+    # As `nsmc-tui evaluate --data` leaves it.
+    shutil.copy(run_copy / "predictions-test.parquet", run_copy / "predictions-test@other.parquet")
     before = scores(run_copy)
     results = (run_copy / "test_results.json").read_bytes()
     assert first.metric_split() == "test"
@@ -398,7 +400,8 @@ def test_a_model_of_before_a_resume_stays_and_does_not_pass_for_the_last_one(run
     card = (run_copy / "model" / "README.md").read_text()
     assert "> This is" not in card
     assert "split: test" not in card
-    assert scores(run_copy) == before - {"test_results.json", "predictions-test.parquet"}
+    gone = {"test_results.json", "predictions-test.parquet", "predictions-test@other.parquet"}
+    assert scores(run_copy) == before - gone
     assert not any(name.startswith("test_") for name in json.loads((run_copy / "all_results.json").read_text()))
 
 

@@ -64,12 +64,16 @@ class MonitorOrders(RunScreen):
         key("z", "resume", N_("Resume"), N_("Go on from a checkpoint, longer too"), show=True),
         key("a", "stop_at", N_("Stop at"), N_("Stop by itself at a step or an epoch")),
         key("A", "abort", N_("Abort"), N_("End at once; nothing more is saved")),
+        key("A", "abort_now", N_("Abort"), N_("End at once; nothing more is saved"), show=True),
+        key("s", "stopping"),
         key("T", "copy_config", N_("New from this"), N_("New run with this run's settings")),
         key("d", "device", N_("Device"), N_("GPUs, memory and processes in the place of the log, and back")),
         key("L", "log", N_("Log"), N_("The log alone, with the worker's output")),
         key("ctrl+r", "start_again", N_("Start again"), N_("The same settings once more, as a new run")),
     ]
     ORDERS: ClassVar[frozenset[str]] = frozenset({"stop", "order", "pause", "go_on", "abort", "stop_at"})
+    # What a run that is stopping still takes, in the place of these.
+    ENDING: ClassVar[frozenset[str]] = frozenset({"abort_now", "stopping"})
     OVER: ClassVar[frozenset[str]] = frozenset({"resume", "start_again"})
 
     def __init__(self, run_dir: Path, feed: RunFeed | None = None) -> None:
@@ -78,7 +82,7 @@ class MonitorOrders(RunScreen):
         self._orders = OrderLog(run_dir)
         self._answers: tuple[int, int] = (0, 0)
         self._paused: bool | None = None
-        self._offered = False
+        self._offered: tuple[bool, bool] = (False, False)
         self._looked_at = 0.0
 
     def on_mount(self) -> None:
@@ -97,7 +101,11 @@ class MonitorOrders(RunScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Orders only while there is a worker, another life only when there is none."""
         run = self._feed.run
+        if action in self.ENDING:
+            return self._ending
         if action in self.ORDERS:
+            if self._ending:
+                return False
             if action in ("pause", "go_on") and self._pauses != (action == "go_on"):
                 return False
             return run is not None and run.live
@@ -121,9 +129,9 @@ class MonitorOrders(RunScreen):
         self._orders.follow(run)
         if self._paused is not None and (run.state == "paused") == self._paused:
             self._paused = None
-        if self._offered != self._pauses:
-            # Paused, or let go on, by somebody else or by this app.
-            self._offered = self._pauses
+        if self._offered != (self._pauses, self._ending):
+            # Paused, let go on or stopped, by somebody else or by this app.
+            self._offered = (self._pauses, self._ending)
             self.refresh_bindings()
         shown = self._orders.shown(run, time.time())
         self.query_one(OrderLine).show(shown, os.environ.get("USER", ""))
@@ -137,6 +145,14 @@ class MonitorOrders(RunScreen):
     def action_abort(self) -> None:
         """Ask, then send `abort`."""
         self._ask("abort", _("Abort this run?"), _("It ends at once. What was not saved is lost."))
+
+    def action_abort_now(self) -> None:
+        """Ask, then send `abort` to a run that is stopping."""
+        self.action_abort()
+
+    def action_stopping(self) -> None:
+        """Send nothing: a second `stop` aborts, and who asks for one wants it saved."""
+        self.nsmc.say(_("The run is stopping already. To end it at once, abort it."), severity="warning")
 
     def _ask(self, action: str, question: str, detail: str) -> None:
         if self._live():
@@ -152,6 +168,12 @@ class MonitorOrders(RunScreen):
         return False
 
     @property
+    def _ending(self) -> bool:
+        """Whether the run has been asked to stop. Its state follows at the next step only, the order is known."""
+        run = self._feed.run
+        return run is not None and run.live and (run.state == "stopping" or self._orders.stops)
+
+    @property
     def _pauses(self) -> bool:
         """Whether the run is paused. Until its state follows, the last wish counts: pressed twice, a key means both."""
         run = self._feed.run
@@ -159,13 +181,13 @@ class MonitorOrders(RunScreen):
 
     def action_pause(self) -> None:
         """Pause."""
-        self._paused = self._offered = True
+        self._paused = True
         self.action_order("pause")
         self.refresh_bindings()
 
     def action_go_on(self) -> None:
         """End the pause."""
-        self._paused = self._offered = False
+        self._paused = False
         self.action_order("continue")
         self.refresh_bindings()
 
