@@ -88,6 +88,13 @@ def about_split(split: str) -> str:
     return ""
 
 
+def about_model(earlier: int | None) -> str:
+    """Whose scores these are where they are not the run's as it is now: `earlier` is `core.runs.Run.earlier_model`."""
+    if earlier is None:
+        return ""
+    return _("of the model of step {step}, before the run went on").format(step=formats.count(earlier))
+
+
 def about_decision(decision: Decision, split: str) -> str:
     """The threshold and where it was chosen, for the scores of `split`; empty for the model's own."""
     if decision.usual:

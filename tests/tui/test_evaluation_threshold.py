@@ -1,7 +1,8 @@
-"""The decision threshold in Evaluation: moved by keys, figures at once, the queue that opens, what is kept."""
+"""Evaluation's decision threshold: moved by keys, figures at once, the queue that opens, what is kept; whose scores."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from core.decision import Decision, best_on, load_decision
 from core.i18n import set_language
 from core.predictions import Predictions
 from core.review_log import Opinion, ReviewLog
-from tests.tui.review_helpers import screen_text, until
+from tests.tui.review_helpers import make_run, screen_text, until
 from tui.app import NsmcTuiApp
 from tui.screens.evaluation import EvaluationScreen
 from tui.screens.review import ReviewScreen
@@ -83,3 +84,29 @@ async def test_moved_by_keys_and_used_by_the_queue(run_copy: Path, size: tuple[i
 
 def shown_matrix_fp(label: object, prob_1: object, threshold: float) -> int:
     return metrics.confusion(label, prob_1 >= threshold)[0][1]  # type: ignore[operator, arg-type]
+
+
+@pytest.mark.parametrize(("size", "lang"), [((80, 24), "en"), ((80, 24), "ko"), ((160, 48), "ko")])
+async def test_scores_of_an_earlier_model_are_told_as_such(tmp_path: Path, size: tuple[int, int], lang: str) -> None:
+    set_language(lang)
+    said = {
+        "en": "of the model of step 1,200, before the run went on",
+        "ko": "이어서 학습하기 전인 1,200스텝 모델의 점수",
+    }[lang]
+    run_dir = make_run(tmp_path)
+    status = run_dir / "status.json"
+    known = json.loads(status.read_text())
+    app = NsmcTuiApp(tmp_path, run=run_dir, screen="evaluation")
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: shown_matrix(app))
+        assert said not in screen_text(app)
+        # The run goes on while its scores are looked at.
+        status.write_text(json.dumps({**known, "earlier_model": 1200}))
+        await until(pilot, lambda: said in screen_text(app))
+        await pilot.press("minus")
+        await until(pilot, lambda: "0.49" in screen_text(app).splitlines()[3])
+        assert said in screen_text(app).splitlines()[2]
+        assert all(cell_len(line) == size[0] for line in screen_text(app).split("\n"))
+        status.write_text(json.dumps(known))
+        await until(pilot, lambda: said not in screen_text(app))
+        assert "0.49" in screen_text(app).splitlines()[2]

@@ -25,7 +25,7 @@ from core.runs import load_run
 from core.text import visible
 from tui.answers import ask
 from tui.keymap import key
-from tui.scored import SCORES, Scored, about_decision, about_split, after_review, markdown, score
+from tui.scored import SCORES, Scored, about_decision, about_model, about_split, after_review, markdown, score
 from tui.screens import evaluation_threshold
 from tui.screens.base import RunScreen
 from tui.screens.evaluation_closer import CloserActions, LookedCloser, look_closer
@@ -93,6 +93,7 @@ class EvaluationScreen(CloserActions, ThresholdActions, RunScreen):
         self._scored: Scored | None = None
         self._busy = False
         self._live = False
+        self._earlier: int | None = None
         self._no_model = True
         self._judged_timer: Timer | None = None
 
@@ -145,8 +146,12 @@ class EvaluationScreen(CloserActions, ThresholdActions, RunScreen):
         except NsmcTuiError as error:
             self._show_empty(f"{error.message}\n{error.hint}")
             return False
-        self._live = run.live
+        self._live, earlier = run.live, self._earlier
+        self._earlier = run.earlier_model
         self.set_top(self.run_title, _("Evaluation"), state=run.state)
+        if self._earlier != earlier and self._scored is not None:
+            # Resumed while its scores are looked at.
+            self._show(self._scored)
         return True
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -221,9 +226,10 @@ class EvaluationScreen(CloserActions, ThresholdActions, RunScreen):
         if about := about_split(scored.split):
             line += f" · {about}"
         self.query_one("#line", Static).update(visible(line))
+        told = [about_model(self._earlier), about_decision(scored.decision, scored.split)]
         decision = self.query_one("#decision", Static)
-        decision.update(visible(about_decision(scored.decision, scored.split)))
-        decision.display = not scored.decision.usual
+        decision.update("\n".join(visible(line) for line in told if line))
+        decision.display = any(told)
         self.query_one("#scores", Static).update(self._table(scored))
         confusion = self.query_one("#confusion", Confusion)
         rows = scored.confusion
