@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core import formats
+from core import foreign_json, formats
 from core.alerts import Alert, alert_of
 from core.errors import NsmcTuiError
 from core.events import EVENTS_FILE
@@ -75,7 +74,7 @@ class _Follower:
         for line in data[:whole].split(b"\n"):
             if any(mark in line for mark in _MARKS):
                 try:
-                    event = json.loads(line)
+                    event = foreign_json.parse(line)
                 except ValueError:
                     continue
                 if isinstance(event, dict):

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from core import foreign_json
 from core.paths import settings_file, write_atomically
 
 FORGET_AFTER = 30 * 24 * 3600.0
@@ -52,7 +53,7 @@ class AlertState:
 
     def _read(self) -> dict[str, dict[str, float]]:
         try:
-            content = json.loads(self._path.read_bytes())
+            content = foreign_json.parse(self._path.read_bytes())
         except (OSError, ValueError):
             return {}
         if not isinstance(content, dict):

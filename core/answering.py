@@ -36,11 +36,14 @@ def answer(work: Callable[[dict[str, Any]], dict[str, Any]]) -> int:
     except Exception as error:  # noqa: BLE001 - whatever a library raises has to reach the asker as an answer
         if os.environ.get(DEBUG):
             traceback.print_exception(error, file=sys.stderr)
-        # There is no run here whose log could tell more.
-        more = _("`nsmc-tui --debug` before the same command shows the whole traceback.")
-        document = _failure(explain(error, request.get("batch_size"), more))
+        document = _failure(explain(error, request.get("batch_size"), way_to_more()))
     print(json.dumps(jsonable(document), ensure_ascii=False), file=out, flush=True)
     return 0
+
+
+def way_to_more() -> str:
+    """The hint for an error that nothing is known of where there is no run whose log could tell more."""
+    return _("`nsmc-tui --debug` before the same command shows the whole traceback.")
 
 
 def tell(name: str, done: int, total: int) -> None:

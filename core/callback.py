@@ -377,8 +377,14 @@ class MonitorCallback(TrainerCallback, ExportableState):
         path = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
         if path.is_dir():
             best = state.best_global_step == state.global_step
+            name = f"eval_{str(args.metric_for_best_model).removeprefix('eval_')}"
+            scores = (
+                entry[name]
+                for entry in state.log_history[::-1]
+                if entry.get("step") == state.global_step and name in entry
+            )
             self._recorder.emit(
-                "checkpoint", step=state.global_step, path=str(path), metric=state.best_metric, best=best
+                "checkpoint", step=state.global_step, path=str(path), metric=next(scores, None), best=best
             )
         self._not_training()
 

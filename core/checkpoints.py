@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core import foreign_json
 from core.errors import DiskFullError, ResumeError
 from core.formats import size
 from core.i18n import gettext as _
@@ -53,12 +53,12 @@ def inspect(path: Path, *, deep: bool = False) -> Checkpoint:
     """What state `path` is in. `deep` also reads the archives to their end and checks their sums."""
     step = checkpoint_step(path) or 0
     try:
-        state = json.loads((path / STATE_FILE).read_bytes())
+        state = foreign_json.parse((path / STATE_FILE).read_bytes())
         if int(state["global_step"]) != step:
             return Checkpoint(
                 path, step, _("{file} is of step {step}").format(file=STATE_FILE, step=state["global_step"])
             )
-        json.loads((path / "config.json").read_bytes())
+        foreign_json.parse((path / "config.json").read_bytes())
         for file in _weight_files(path):
             if (path / file).stat().st_size != _safetensors_size(path / file):
                 return Checkpoint(path, step, _("{file} is cut off").format(file=file))
@@ -95,7 +95,7 @@ def _readable(archive: Path, deep: bool) -> bool:
 def _weight_files(path: Path) -> list[str]:
     index = path / WEIGHTS_INDEX
     if index.is_file():
-        return sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
+        return sorted(set(foreign_json.parse(index.read_bytes())["weight_map"].values()))
     return [WEIGHTS]
 
 
@@ -105,7 +105,7 @@ def _safetensors_size(path: Path) -> int:
         (length,) = struct.unpack("<Q", file.read(8))
         if length > path.stat().st_size:
             raise ValueError(_("{file} is cut off").format(file=path.name))
-        header = json.loads(file.read(length))
+        header = foreign_json.parse(file.read(length))
     ends = [int(tensor["data_offsets"][1]) for name, tensor in header.items() if name != "__metadata__"]
     return 8 + length + max(ends, default=0)
 
@@ -211,7 +211,7 @@ def check_room(folder: Path, needed: int) -> None:
 
 def state_of(path: Path) -> dict[str, Any]:
     """The `trainer_state.json` of a checkpoint that is whole."""
-    return dict(json.loads((path / STATE_FILE).read_bytes()))
+    return dict(foreign_json.parse((path / STATE_FILE).read_bytes()))
 
 
 def kept(state: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import tomllib
 import types
 import typing
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from core import config_rules, hf_limits, idle_settings
+from core import config_rules, foreign_json, hf_limits, idle_settings
 from core.config import ALLOWED, SECTIONS, RunConfig, TrainConfig
 from core.errors import ConfigError
 from core.hf_args import check_extra, nearest
@@ -194,8 +193,8 @@ def read_values(path: Path | str) -> dict[str, Any]:
             file=str(path),
         ) from error
     try:
-        return tomllib.loads(raw.decode("utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return foreign_json.parse_toml(raw.decode("utf-8-sig"))
+    except ValueError as error:
         raise ConfigError(
             _("{file} is not valid TOML: {reason}").format(file=path, reason=error),
             _("Texts stand in quotes, sections in [brackets]."),
@@ -233,8 +232,8 @@ def parse_value(raw: str) -> Any:
     if raw in spoken and raw != "none":
         return spoken[raw]
     try:
-        return tomllib.loads(f"value = {raw}")["value"]
-    except tomllib.TOMLDecodeError:
+        return foreign_json.parse_toml(f"value = {raw}")["value"]
+    except ValueError:
         return raw
 
 

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from core import foreign_json
 from core.config import DataConfig
 from core.data_files import digest, parse, read_bytes
 from core.data_report import FileReport
@@ -76,7 +77,7 @@ def load_file(source: SourceFile, data: DataConfig) -> tuple[datasets.Dataset, F
 def _read_entry(entry: Path) -> FileReport | None:
     """The report of a whole entry; None where there is none, or one that was damaged from outside."""
     try:
-        saved = json.loads((entry / _REPORT).read_text(encoding="utf-8"))
+        saved = foreign_json.parse((entry / _REPORT).read_text(encoding="utf-8"))
         if (entry / _ARROW).stat().st_size != saved["bytes"]:
             return None
         return FileReport.from_dict(saved["report"])

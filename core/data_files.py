@@ -10,11 +10,11 @@ import csv
 import difflib
 import hashlib
 import io
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from core import foreign_json
 from core.config import DataConfig
 from core.data_report import FileReport
 from core.data_rows import SURROGATE, Bad, Parsed, RawRow, validate
@@ -272,8 +272,8 @@ def _jsonl_rows(report: FileReport, lines: list[str], data: DataConfig) -> Itera
     rows: list[RawRow] = []
     for number, line in enumerate(lines, 1):
         try:
-            entry = json.loads(line)
-        except (ValueError, RecursionError):
+            entry = foreign_json.parse(line)
+        except ValueError:
             entry = None
         if not isinstance(entry, dict):
             rows.append((number, None, Bad("not_decodable" if SURROGATE.search(line) else "malformed"), None))
@@ -327,7 +327,7 @@ def _class_names(schema: Any, column: str) -> list[str]:
     if metadata is None:
         return []
     try:
-        feature = json.loads(metadata)["info"]["features"][column]
+        feature = foreign_json.parse(metadata)["info"]["features"][column]
     except (ValueError, KeyError, TypeError):
         return []
     names = feature.get("names") if isinstance(feature, dict) else None

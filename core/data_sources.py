@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from core import foreign_json
 from core.config import DataConfig
 from core.data_files import KINDS, file_kind
 from core.errors import DataError
@@ -173,7 +173,7 @@ def _saved_by_datasets(path: Path) -> SourceFile | None:
     if not state.is_file():
         return None
     try:
-        names = [entry["filename"] for entry in json.loads(state.read_text(encoding="utf-8"))["_data_files"]]
+        names = [entry["filename"] for entry in foreign_json.parse(state.read_text(encoding="utf-8"))["_data_files"]]
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(
             _("{path} is not what datasets' save_to_disk writes").format(path=state),

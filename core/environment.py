@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import getpass
 import importlib.metadata
-import json
 import os
 import platform
 import socket
 import subprocess
-import tomllib
 from pathlib import Path
 from typing import Any
 
-from core import __version__
+from core import __version__, foreign_json
 from core.device import Nvml
 
 PACKAGES = ("torch", "transformers", "datasets", "tokenizers", "accelerate", "scikit-learn", "numpy", "pyarrow")
@@ -55,7 +53,7 @@ def run_devices(run_dir: Path) -> dict[str, str]:
     """What decides which GPUs the run in `run_dir` sees, as environment variables: what its worker told, else what its
     config asks for. Empty: all of the machine."""
     try:
-        told = json.loads((run_dir / "environment.json").read_bytes())
+        told = foreign_json.parse((run_dir / "environment.json").read_bytes())
         chosen = told["cuda_visible_devices"]
     except (OSError, ValueError, KeyError, TypeError):
         chosen = _asked_device(run_dir)
@@ -64,7 +62,7 @@ def run_devices(run_dir: Path) -> dict[str, str]:
 
 def _asked_device(run_dir: Path) -> str | None:
     try:
-        device = tomllib.loads((run_dir / "config.toml").read_text(encoding="utf-8"))["launch"]["device"]
+        device = foreign_json.parse_toml((run_dir / "config.toml").read_text(encoding="utf-8"))["launch"]["device"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     if device == "cpu":

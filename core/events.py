@@ -43,10 +43,15 @@ def encode(record: Event) -> str:
 
 
 def append_line(path: Path, record: Event) -> None:
-    """Append one record in a single write, so that two writers never interleave within a line."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    """Append one record in a single write, so that two writers never interleave within a line.
+
+    Half a line that somebody left is closed off, so that this one is on a line of its own.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     try:
-        os.write(descriptor, encode(record).encode())
+        size = os.fstat(descriptor).st_size
+        half = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+        os.write(descriptor, (b"\n" if half else b"") + encode(record).encode())
     finally:
         os.close(descriptor)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
 from pathlib import Path
 
+from core import foreign_json
 from core import inspector_protocol as protocol
 from core.host import Host
 from core.inspector_loading import load
@@ -73,7 +73,7 @@ def expected_bytes(path: str) -> int:
     files = [file for pattern in ("*.safetensors", "pytorch_model*.bin") for file in directory.glob(pattern)]
     size = sum(file.stat().st_size for file in files)
     try:
-        config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+        config = foreign_json.parse((directory / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return size
     dtype = config.get("dtype", config.get("torch_dtype")) if isinstance(config, dict) else None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
+from core import foreign_json
 from core.errors import ModelError
 from core.i18n import gettext as _
 
@@ -72,7 +72,7 @@ def _own_weights(path: Path) -> bool:
 
 def _base_of(path: Path) -> str:
     try:
-        settings = json.loads((path / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+        settings = foreign_json.parse((path / ADAPTER_CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         settings = None
     base = settings.get("base_model_name_or_path") if isinstance(settings, dict) else None

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core import foreign_json
 from core import inspector_questions as questions
 from core.inspector_answers import Attribution, HeadStats
 from core.inspector_protocol import Question, fingerprint
@@ -324,7 +325,7 @@ def cache_file(
 def kept(path: Path) -> Patterns | None:
     """The patterns in a file of the cache; None where there are none that can be read."""
     try:
-        return from_dict(json.loads(path.read_bytes()))
+        return from_dict(foreign_json.parse(path.read_bytes()))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

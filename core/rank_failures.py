@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
+from core import foreign_json
 from core.i18n import gettext as _
 from core.paths import write_atomically
 
@@ -90,7 +91,7 @@ def read_failures(run_dir: Path) -> list[Failure]:
     found = []
     for path in (run_dir / FAILURES).glob("rank-*.json"):
         with suppress(OSError, ValueError, TypeError):
-            found.append(Failure(**json.loads(path.read_bytes())))
+            found.append(Failure(**foreign_json.parse(path.read_bytes())))
     return sorted(found, key=lambda failure: (failure.secondary, failure.at, failure.rank))
 
 

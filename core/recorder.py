@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from core import foreign_json
 from core.events import Event, EventWriter, jsonable
 from core.i18n import ngettext
 from core.paths import write_atomically
@@ -152,7 +153,7 @@ class Recorder:
         combined = self.run_dir / "all_results.json"
         everything: dict[str, Any] = {}
         if combined.is_file():
-            everything = json.loads(combined.read_bytes())
+            everything = foreign_json.parse(combined.read_bytes())
         everything.update(clean)
         write_atomically(combined, json.dumps(everything, indent=4, sort_keys=True))
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from core import foreign_json
 from core.paths import APP, write_atomically
 from core.review_queue import SORTS
 
@@ -67,7 +68,7 @@ def save_place(run_dir: Path, split: str, place: Place) -> None:
 def kept(run_dir: Path) -> dict[str, Any]:
     """What the user's file about a run holds: the places by split, and what else was kept; empty without one."""
     try:
-        values = json.loads(place_file(run_dir).read_bytes())
+        values = foreign_json.parse(place_file(run_dir).read_bytes())
     except (OSError, ValueError):
         return {}
     return values if isinstance(values, dict) else {}

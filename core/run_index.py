@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import threading
 import time
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core import foreign_json
 from core.errors import RunError
 from core.i18n import gettext as _
 from core.run_labels import LABELS_FILE, Labels, read_labels
@@ -156,7 +156,7 @@ def _signature(path: str) -> Signature:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return foreign_json.parse_toml(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
 

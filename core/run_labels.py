@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from core import foreign_json
 from core.errors import RunError
 from core.i18n import gettext as _
 from core.paths import write_atomically
@@ -47,7 +48,7 @@ def clean_tags(words: Iterable[str]) -> tuple[str, ...]:
 def parse_labels(text: bytes) -> Labels:
     """The labels in the text of a `labels.json`; what is not understood counts as not given."""
     try:
-        kept = json.loads(text)
+        kept = foreign_json.parse(text)
     except ValueError:
         return Labels()
     if not isinstance(kept, dict):

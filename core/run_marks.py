@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
+from core import foreign_json
 from core.paths import write_atomically
 
 MARKS_FILE = ".nsmc-tui.json"
@@ -28,7 +29,7 @@ class RunMarks:
 
     def _load(self) -> None:
         try:
-            kept = json.loads((self._runs / MARKS_FILE).read_bytes())
+            kept = foreign_json.parse((self._runs / MARKS_FILE).read_bytes())
         except (OSError, ValueError):
             # No marks yet, or a file that is none of ours: marks are never a reason to fail.
             return

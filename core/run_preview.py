@@ -6,13 +6,13 @@ forty characters can show.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from core import foreign_json
 from core.events import EVENTS_FILE
 from core.runs import Run
 
@@ -65,7 +65,7 @@ def _events(text: bytes) -> Iterable[dict[str, Any]]:
         if b'"step"' not in line:
             continue
         try:
-            event = json.loads(line)
+            event = foreign_json.parse(line)
         except ValueError:
             # The first and the last line of a piece are cut.
             continue

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from core import foreign_json
 from core.errors import RunError
 from core.i18n import gettext as _
 from core.paths import write_atomically
@@ -156,7 +157,7 @@ def write_status(run_dir: Path, status: dict[str, Any], *, durable: bool = True)
 def read_status(run_dir: Path) -> dict[str, Any]:
     """`status.json` as it stands; empty when it is missing or unreadable."""
     try:
-        status = json.loads((run_dir / STATUS_FILE).read_bytes())
+        status = foreign_json.parse((run_dir / STATUS_FILE).read_bytes())
     except (OSError, ValueError):
         return {}
     return status if isinstance(status, dict) else {}
@@ -337,7 +338,7 @@ def find_run(runs: Path, name: str) -> Path:
 def read_results(run_dir: Path) -> dict[str, Any]:
     """`all_results.json`, or empty while there is none."""
     try:
-        results = json.loads((run_dir / "all_results.json").read_bytes())
+        results = foreign_json.parse((run_dir / "all_results.json").read_bytes())
     except (OSError, ValueError):
         return {}
     return results if isinstance(results, dict) else {}

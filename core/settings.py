@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from core import foreign_json
 from core.paths import settings_file
 
 DEFAULTS: dict[str, Any] = {"lang": None, "theme": None, "colours": None, "ascii": False, "runs_columns": None}
@@ -15,11 +16,8 @@ def load_settings() -> dict[str, Any]:
         text = settings_file().read_text(encoding="utf-8")
     except (OSError, ValueError):
         return dict(DEFAULTS)
-    # Most people have no such file, and every start asks for it.
-    import tomllib
-
     try:
-        values = tomllib.loads(text)
+        values = foreign_json.parse_toml(text)
     except ValueError:
         values = {}
     return {**DEFAULTS, **values}

@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from core import formats, outcome, torchrun
+from core import foreign_json, formats, outcome, torchrun
 from core.config import RunConfig
 from core.control import CONTROL_FILE, send_order
 from core.errors import NsmcTuiError, RunError
@@ -320,7 +320,7 @@ def join_log(run_dir: Path) -> Path:
 def head_of(run_dir: Path) -> dict[str, Any]:
     """What the head's supervisor says of itself: `host`, `pid`, the ranks' further `args`; empty before it started."""
     try:
-        told = json.loads((run_dir / SUPERVISOR_FILE).read_bytes())
+        told = foreign_json.parse((run_dir / SUPERVISOR_FILE).read_bytes())
     except (OSError, ValueError):
         return {}
     return told if isinstance(told, dict) else {}

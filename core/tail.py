@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Any
+
+from core import foreign_json
 
 CHUNK = 1 << 20
 
@@ -73,7 +74,7 @@ class JsonlTail:
 
     def _parse(self, line: bytes, records: list[dict[str, Any]]) -> None:
         try:
-            record = json.loads(line)
+            record = foreign_json.parse(line)
         except ValueError:
             self.skipped += 1
             return

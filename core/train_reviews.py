@@ -8,7 +8,6 @@ the resemblance and containment of documents"), counted exactly through an inver
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -16,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core import foreign_json
 from core.errors import RunError
 from core.i18n import gettext as _
 from core.paths import cache_dir
@@ -104,7 +104,7 @@ def pieces(folded: Iterable[str]) -> tuple[NDArray[np.uint64], NDArray[np.int32]
 def fingerprint_of(run_dir: Path) -> str:
     """The fingerprint of the data that a run was trained on. Raises RunError for a run that has not got so far."""
     try:
-        environment = json.loads((run_dir / "environment.json").read_bytes())
+        environment = foreign_json.parse((run_dir / "environment.json").read_bytes())
         found = environment["data"]["fingerprint"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(
@@ -130,7 +130,7 @@ class TrainReviews:
         import pyarrow as pa
 
         self.directory = directory
-        meta = json.loads((directory / "meta.json").read_bytes())
+        meta = foreign_json.parse((directory / "meta.json").read_bytes())
         self.fingerprint = str(meta["fingerprint"])
         source = pa.memory_map(str(directory / "reviews.arrow"))
         self._table = pa.ipc.open_file(source).read_all()

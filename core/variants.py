@@ -7,7 +7,6 @@ from, so that a chain of changes can be followed from the review in the data.
 from __future__ import annotations
 
 import errno
-import json
 import os
 import time
 from collections.abc import Iterable, Iterator
@@ -15,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from core import foreign_json
 from core.errors import DiskFullError, RunError
 from core.events import encode
 from core.i18n import gettext as _
@@ -161,7 +161,7 @@ def rows(run_dir: Path, reviews: Iterable[str] | None = None, threshold: float =
 def _variant(line: bytes) -> Variant | None:
     """The variant in `line`; None for a line that is none, whoever wrote it."""
     try:
-        record = json.loads(line)
+        record = foreign_json.parse(line)
         return Variant(
             id=str(record["id"]),
             split=str(record.get("split", "test")),

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core import foreign_json
 from core.paths import write_atomically
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class VectorIndex:
         self.rows: NDArray[np.int32] = np.load(directory / "rows.npy", mmap_mode="r", allow_pickle=False)
         mode: Any = "r" if (directory / "sketch.npy").is_file() else "r+"
         self.vectors: NDArray[np.float16] = np.load(directory / "vectors.npy", mmap_mode=mode, allow_pickle=False)
-        self.done = int(json.loads((directory / "done.json").read_bytes())["done"])
+        self.done = int(foreign_json.parse((directory / "done.json").read_bytes())["done"])
         self._sketch: Any = None
         if mode == "r":
             names = ("axes", "sketch", "rest")

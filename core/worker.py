@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core import checkpoints, config_file, environment, outcome, reserve, torchrun
+from core import checkpoints, config_file, environment, foreign_json, outcome, reserve, torchrun
 from core.config import RunConfig
 from core.dynamics import Keeper
 from core.errors import NsmcTuiError, ResumeError
@@ -139,7 +139,7 @@ class Worker:
 
     def _announce(self, checkpoint: checkpoints.Checkpoint | None) -> None:
         path = self.run_dir / "environment.json"
-        started = json.loads(path.read_bytes()) if path.is_file() else {}
+        started = foreign_json.parse(path.read_bytes()) if path.is_file() else {}
         self.environment = {**started, **environment.collect()}
         self._write_environment()
         resumed = {} if self.resume is None else {"resumed_from": checkpoint.step if checkpoint is not None else 0}

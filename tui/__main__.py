@@ -60,6 +60,16 @@ def main() -> None:
         # The reader of our output has gone (`nsmc-tui runs | head`): nothing to say, nobody to say it to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except Exception as error:  # noqa: BLE001 - a path, a file or a library of which nothing is known: told, not swallowed
+        from core.answering import way_to_more
+        from core.failures import explain
+        from tui.cli.printing import print_error
+
+        if debug:
+            traceback.print_exc()
+        known = explain(error, unknown=way_to_more())
+        print_error(known)
+        code = known.exit_code
     sys.exit(code if isinstance(code, int) else 0)
 
 

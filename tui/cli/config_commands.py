@@ -37,14 +37,14 @@ def show(file: str | None, as_json: bool) -> int:
 
 
 @config.command(name="check", help=_("Check a config without starting anything."))
-@click.argument("file", metavar="CONFIG.toml")
+@click.argument("file", required=False, metavar="[CONFIG.toml]")
 @click.option("--json", "as_json", is_flag=True, help=_("One JSON document."))
-def check(file: str, as_json: bool) -> int:
-    """Check a config."""
+def check(file: str | None, as_json: bool) -> int:
+    """Check a config; without one, what a run without any is started with."""
     from core import config_file
     from tui.cli.printing import print_json
 
-    differences = config_file.changed(config_file.load(file))
+    differences = config_file.changed(config_file.load(file) if file else config_file.validate({}))
     if as_json:
         print_json({"ok": True, "changed": {key: after for key, (_before, after) in differences.items()}})
         return 0
@@ -53,7 +53,7 @@ def check(file: str, as_json: bool) -> int:
         "{file} is fine; {n} settings differ from the guide's:",
         len(differences),
     )
-    print(text.format(file=file, n=len(differences)))
+    print(text.format(file=file or _("the default config"), n=len(differences)))
     for key, (before, after) in differences.items():
         print(f"  {key} = {after}  ({before})")
     return 0
@@ -85,31 +85,50 @@ def descriptions() -> list[dict[str, Any]]:
     return found
 
 
-@config.command(name="describe", help=_("Explain all keys, or one."))
-@click.argument("key", required=False)
+@config.command(name="describe", help=_("Explain all keys, one, or those of a config with its values."))
+@click.argument("key", required=False, metavar="[KEY|CONFIG.toml]")
 @click.option("--json", "as_json", is_flag=True, help=_("One JSON list."))
 def describe(key: str | None, as_json: bool) -> int:
     """Explain keys."""
-    import difflib
+    from pathlib import Path
 
+    from core import config_file
     from tui.cli.printing import print_json
 
     found = descriptions()
-    if key:
+    if key and (key.endswith(".toml") or Path(key).is_file()):
+        found = _with_values(found, config_file.load(key).model_dump(mode="json"))
+    elif key:
         chosen = [item for item in found if item["key"] == key or item["key"].split(".", 1)[1] == key]
         if not chosen:
-            near = difflib.get_close_matches(key, [item["key"] for item in found], n=1, cutoff=0.4)
-            raise ConfigError(
-                _("unknown key {key}").format(key=key), _("Did you mean {near}?").format(near=near[0]) if near else ""
-            )
+            raise _unknown_key(key, [item["key"] for item in found])
         found = chosen
     if as_json:
         print_json(found)
         return 0
     for item in found:
-        print(f"{item['key']}  ({item['type']})  = {item['default']}")
+        value, default = item.get("value", item["default"]), item["default"]
+        print(f"{item['key']}  ({item['type']})  = {value}" + (f"  ({default})" if value != default else ""))
         print(f"    {item['help']}")
     return 0
+
+
+def _with_values(found: list[dict[str, Any]], values: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """The keys that a config has, with its values."""
+    placed = [(item, item["key"].partition(".")) for item in found]
+    return [
+        {**item, "value": values[section][name]}
+        for item, (section, _dot, name) in placed
+        if name in values.get(section, {})
+    ]
+
+
+def _unknown_key(key: str, known: list[str]) -> ConfigError:
+    import difflib
+
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
+    hint = _("Did you mean {near}?").format(near=near[0]) if near else _("`nsmc-tui config describe` lists all keys.")
+    return ConfigError(_("unknown key {key}").format(key=key), hint)
 
 
 @click.group(help=_("Look at data."))

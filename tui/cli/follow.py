@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from core import formats
+from core.events import jsonable
 from core.foreign import is_over, open_log
 from core.i18n import gettext as _
 from core.runs import FINAL_STATES, Run, load_run
@@ -162,9 +163,11 @@ class Lines:
         return "  ".join(parts)
 
     def _of_eval(self, event: dict[str, Any]) -> str:
+        # Others may have written it.
+        metrics = event.get("metrics")
         shown = [
             f"{name.split('_', 1)[1]} {formats.number(value)}"
-            for name, value in (event.get("metrics") or {}).items()
+            for name, value in (metrics if isinstance(metrics, dict) else {}).items()
             if isinstance(value, int | float) and name.split("_", 1)[-1] in ("accuracy", "f1", "loss")
         ]
         return f"{event.get('split')}: " + "  ".join(shown)
@@ -194,7 +197,7 @@ def follow(run_dir: Path, *, as_json: bool, stream: TextIO | None = None, offset
         if event.get("type") not in ("host", "device"):
             silence.broken()
         if as_json:
-            print(json_text(event), file=sys.stdout, flush=True)
+            print(json_text(jsonable(event)), file=sys.stdout, flush=True)
         else:
             tell(lines.line(event))
     return load_run(run_dir)

@@ -161,9 +161,10 @@ def print_summary(run: Run) -> None:
 def show(context: Context, run: str, as_json: bool) -> int:
     """Show one run."""
     from core.config_file import read_values
+    from core.errors import ConfigError
     from core.predictions import splits
     from core.runs import CONFIG_FILE, load_run, read_results
-    from tui.cli.printing import print_json
+    from tui.cli.printing import print_error, print_json
 
     path = context.find(run)
     found = load_run(path)
@@ -174,7 +175,14 @@ def show(context: Context, run: str, as_json: bool) -> int:
     if not as_json:
         print_summary(found)
         return 0
-    config = read_values(path / CONFIG_FILE) if (path / CONFIG_FILE).is_file() and not found.source else {}
+    config: dict[str, Any] | None = {}
+    if (path / CONFIG_FILE).is_file() and not found.source:
+        try:
+            config = read_values(path / CONFIG_FILE)
+        except ConfigError as error:
+            # Edited by hand since: the rest of the run can be read all the same.
+            config = None
+            print_error(error)
     document = {"results": read_results(path), "predictions": splits(path), "config": config}
     print_json({**as_document(found), **document, "review": review_of(path)})
     return 0

@@ -51,6 +51,9 @@ def build_config(
     ):
         if value is not None:
             config_file.assign(values, [section, key], value)
+    if data is not None:
+        # The tests that a file names are those of its own data; `--set data.test_file=…` names those of these.
+        values["data"].pop("test_file", None)
     if preset and not model:
         values["model"].pop("name", None)
     if model and not preset:
