@@ -138,6 +138,8 @@ class MonitorCallback(TrainerCallback, ExportableState):
     ) -> None:
         """Start the clock at the first step."""
         self._restore(args, state)
+        # Those of the checkpoint are in it: what has been changed since is in `args`.
+        state.compute_steps(args, state.max_steps)
         self._orders.can_evaluate = self._has_dev
         self._last, self._last_step = time.monotonic(), state.global_step
         self._step_at = self._begun = self._last

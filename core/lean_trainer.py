@@ -30,12 +30,21 @@ class LeanTrainer(Trainer):
         """Trainer's step without what only special devices, optimizers and wrappers need of it."""
         if not self._plain():
             return super().training_step(model, inputs, *args, **kwargs)
-        if not model.training:
+        # Wrapped for several processes, the wrapper is born training while weights that were loaded are not: theirs
+        # counts, or a whole run goes without dropout.
+        if not (model.training and self.model.training):
             model.train()
         with self.compute_loss_context_manager():
             loss = self.compute_loss(model, inputs, False, *args, **kwargs)
         self.accelerator.backward(loss)
         return loss.detach()
+
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        # Trainer looks for the end after a step: going on from the last one, it would train one too many.
+        if self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+            return
+        super()._run_epoch(*args, **kwargs)
 
     def _plain(self) -> bool:
         """Whether a step is forward, backward and nothing else."""

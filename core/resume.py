@@ -110,8 +110,8 @@ def _check_unchanged(config: RunConfig, chosen: checkpoints.Checkpoint, file: Pa
         ("world", "launch.processes", launch.processes * launch.nodes),
         ("accumulation", "train.gradient_accumulation_steps", train.gradient_accumulation_steps),
     ):
-        if train.max_tokens is not None and stored.get(name, value) != value:
-            raise _other_batches(key, stored[name])
+        if (cause := _shared_out(config)) and stored.get(name, value) != value:
+            raise _other_batches(key, cause, stored[name])
     now, usual = deciding(config), deciding(RunConfig())
     for key in sorted({*before, *now}):
         # A setting that only one of the two knows came or went with a release: it counts where it was set.
@@ -125,12 +125,23 @@ def _check_unchanged(config: RunConfig, chosen: checkpoints.Checkpoint, file: Pa
             )
 
 
-def _other_batches(key: str, before: int | None = None) -> ConfigError:
-    """A budget of tokens cuts an epoch into batches, which ranks and accumulation share out; `before` where known."""
+def _shared_out(config: RunConfig) -> str:
+    """The setting for which ranks and accumulation decide which reviews a step has; empty where they do not.
+
+    A budget of tokens cuts an epoch into batches, which they share out; what is dropped at an epoch's end is what does
+    not fill a batch on each rank, so that another batch makes more or fewer steps of an epoch.
+    """
+    if config.train.max_tokens is not None:
+        return "train.max_tokens"
+    return "train.dataloader_drop_last" if config.train.extra.get("dataloader_drop_last") else ""
+
+
+def _other_batches(key: str, cause: str, before: int | None = None) -> ConfigError:
+    """`key` may not change because of the setting `cause`; `before` is its value where that is known."""
     hint = _("Go on with as many processes, nodes and accumulation steps as before.")
     return ConfigError(
-        _("{key} cannot change in the middle of a run with train.max_tokens: steps would have other reviews").format(
-            key=key
+        _("{key} cannot change in the middle of a run with {cause}: steps would have other reviews").format(
+            key=key, cause=cause
         ),
         hint if before is None else f"{hint} " + _("It was {before}.").format(before=before),
         key=key,
@@ -145,8 +156,8 @@ def changed_config(before: RunConfig, sets: list[tuple[list[str], Any]]) -> RunC
     after = config_file.validate(values)
     for key in config_file.changed(after, before):
         section, name = key.split(".", 1)
-        if after.train.max_tokens is not None and (section, name) in BATCH[1:]:
-            raise _other_batches(key)
+        if (cause := _shared_out(after)) and (section, name) in BATCH[1:]:
+            raise _other_batches(key, cause)
         if name in CHANGEABLE.get(section, ()) or (section, name) in BATCH:
             continue
         raise ConfigError(

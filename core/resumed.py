@@ -69,6 +69,20 @@ class Resumed:
                 _("the test reviews are not those that the run began with: their file has changed"),
             )
 
+    def check_gpus(self, gpus: int) -> None:
+        """Raise ResumeError where one process had another number of GPUs than `gpus`, over which it spreads a batch.
+
+        Then a step would have other reviews than before.
+        """
+        before = self._kept.get("gpus", gpus)
+        if before != gpus:
+            raise ResumeError(
+                _("the process used {before} GPUs and sees {now}: steps would have other reviews").format(
+                    before=before, now=gpus
+                ),
+                _("Show it as many as before: launch.device, or CUDA_VISIBLE_DEVICES."),
+            )
+
 
 def find_best(best: str | None, folder: Path, state: TrainerState, alert: Alert, *, wanted: bool) -> None:
     """Have `state` name the best checkpoint where the run is now: Trainer keeps its absolute path, and runs are moved.

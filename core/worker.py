@@ -236,6 +236,7 @@ class Worker:
         config, tokens, arguments = self.config, prepared.tokens, prepared.arguments
         digests = {split: report.sha256 for split, report in prepared.splits.report.files.items()}
         self.resumed.check_data(digests, self.recorder.alert)
+        self.resumed.check_gpus(max(1, arguments.n_gpu))
         self.environment["data"] = {
             "fingerprint": prepared.splits.fingerprint,
             "unknown_tokens": prepared.unknown,
@@ -264,6 +265,7 @@ class Worker:
             "settings": deciding(config),
             "data": digests,
             "accumulation": arguments.gradient_accumulation_steps,
+            "gpus": max(1, arguments.n_gpu),
         }
         monitor.best = self.resumed.best
         if config.evaluate.history and self.ranks.head and len(tokens["dev"]):

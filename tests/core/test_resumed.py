@@ -67,19 +67,25 @@ def test_what_may_change_may_be_edited_too(run_copy: Path) -> None:
     assert prepare(run_copy, LONGER) == last(run_copy).step
 
 
+# Settings under which ranks and accumulation decide which reviews a step has.
+SHARED_OUT = [("max_tokens", 2048), ("dataloader_drop_last", True)]
+
+
+@pytest.mark.parametrize(("setting", "value"), SHARED_OUT)
 @pytest.mark.parametrize("key", ["launch.processes", "launch.nodes", "train.gradient_accumulation_steps"])
-def test_a_budget_of_tokens_keeps_its_ranks_and_accumulation(key: str) -> None:
+def test_a_budget_of_tokens_keeps_its_ranks_and_accumulation(key: str, setting: str, value: Any) -> None:
     """The number of reviews in a step says nothing there: 8 by one process are not twice 4 by two."""
     values = {"model": {"preset": "tiny"}, "launch": {"processes": 2, "nodes": 2, "rdzv_endpoint": "gpu1:29500"}}
     batch = {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 2}
     several = [([*key.split(".")], 1), (["train", "per_device_train_batch_size"], 8)]
     plain = config_file.validate({**values, "train": batch})
     assert changed_config(plain, several) != plain
-    with pytest.raises(ConfigError, match=r"train\.max_tokens") as caught:
-        changed_config(config_file.validate({**values, "train": {**batch, "max_tokens": 2048}}), several)
+    with pytest.raises(ConfigError, match=rf"train\.{setting}") as caught:
+        changed_config(config_file.validate({**values, "train": {**batch, setting: value}}), several)
     assert caught.value.key == key
 
 
+@pytest.mark.parametrize(("setting", "value"), SHARED_OUT)
 @pytest.mark.parametrize(
     ("old", "new", "key"),
     [
@@ -88,21 +94,39 @@ def test_a_budget_of_tokens_keeps_its_ranks_and_accumulation(key: str) -> None:
     ],
 )
 def test_edited_shares_of_a_step_are_noticed_with_a_budget_of_tokens(
-    run_copy: Path, old: str, new: str, key: str
+    run_copy: Path, old: str, new: str, key: str, setting: str, value: Any
 ) -> None:
     """The number of reviews in a step is the same in config.toml before and after."""
-    edit(run_copy, "[train]", "[train]\nmax_tokens = 2048")
+    edit(run_copy, "[train]", f"[train]\n{setting} = {str(value).lower()}")
     state = last(run_copy).path / checkpoints.STATE_FILE
     kept = json.loads(state.read_text())
-    checkpoints.kept(kept)["settings"]["train.max_tokens"] = 2048
+    checkpoints.kept(kept)["settings"][f"train.{setting}"] = value
     state.write_text(json.dumps(kept))
     assert prepare(run_copy, LONGER) == last(run_copy).step
     edit(run_copy, "per_device_train_batch_size = 32", "per_device_train_batch_size = 16")
     edit(run_copy, old, new)
-    with pytest.raises(ConfigError, match=r"train\.max_tokens") as refused:
+    with pytest.raises(ConfigError, match=rf"train\.{setting}") as refused:
         prepare(run_copy, [(["train", "num_train_epochs"], 4)])
     assert refused.value.key == key
     assert refused.value.hint.endswith("It was 1.")
+
+
+def test_a_process_that_sees_another_number_of_gpus_is_refused(run_copy: Path) -> None:
+    """Over those of one process a batch is spread: with two of them steps have twice as many reviews."""
+    found = last(run_copy)
+    Resumed(found).check_gpus(1)
+    state = found.path / checkpoints.STATE_FILE
+    kept = json.loads(state.read_text())
+    assert checkpoints.kept(kept).pop("gpus") == 1
+    state.write_text(json.dumps(kept))
+    # One of an older release says nothing.
+    Resumed(found).check_gpus(2)
+    checkpoints.kept(kept)["gpus"] = 2
+    state.write_text(json.dumps(kept))
+    Resumed(found).check_gpus(2)
+    with pytest.raises(ResumeError, match="used 2 GPUs and sees 1") as refused:
+        Resumed(found).check_gpus(1)
+    assert "CUDA_VISIBLE_DEVICES" in refused.value.hint
 
 
 def test_other_train_reviews_end_the_run_before_its_first_step(run_copy: Path) -> None:
