@@ -57,8 +57,39 @@ def _process_memory(name: str) -> int:
     return int(found.group(1)) * 1024 if found else 0
 
 
-def _reset_peak() -> None:
-    """Let the process's peak memory begin at what it uses now (Linux; proc(5), `clear_refs`)."""
+class Peaks:
+    """The most memory that this process has had, whoever lets the kernel or torch count anew meanwhile; bytes.
+
+    rss: resident memory (0 where there is no `/proc`). gpu, reserved: what torch had allocated and taken from the
+    driver, 0 without a GPU. It begins with what is counted already, and is up to date after `note`.
+    """
+
+    def __init__(self) -> None:
+        self.rss = self.gpu = self.reserved = 0
+        self.note()
+        _watching.add(self)
+
+    def note(self) -> Peaks:
+        """Take in what is counted now."""
+        self.rss = max(self.rss, _process_memory("VmHWM"))
+        cuda = cuda_in_use()
+        if cuda is not None:
+            self.gpu = max(self.gpu, int(cuda.max_memory_allocated()))
+            self.reserved = max(self.reserved, int(cuda.max_memory_reserved()))
+        return self
+
+
+# Whoever has to know of a peak before it is counted anew.
+_watching: weakref.WeakSet[Peaks] = weakref.WeakSet()
+
+
+def _count_anew() -> None:
+    """Let the process's peaks begin at what it uses now (Linux; proc(5), `clear_refs`)."""
+    for peaks in _watching:
+        peaks.note()
+    cuda = cuda_in_use()
+    if cuda is not None:
+        cuda.reset_peak_memory_stats()
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
@@ -77,45 +108,29 @@ class MemoryFigures:
 
     def __init__(self, stage: str) -> None:
         self.stage = stage
-        self._cuda = _cuda()
-        for outer in _stages:
-            outer._note_peaks()
-        _reset_peak()
-        self._rss = self._peak = _process_memory("VmRSS")
-        self._allocated = self._gpu_peak = 0
-        if self._cuda is not None:
-            self._cuda.reset_peak_memory_stats()
-            self._allocated = int(self._cuda.memory_allocated())
-        _stages.add(self)
-
-    def _note_peaks(self) -> None:
-        """Keep the peaks so far: whoever begins a stage has them counted anew."""
-        self._peak = max(self._peak, _process_memory("VmHWM"))
-        cuda = self._cuda or _cuda()
-        if cuda is not None:
-            self._gpu_peak = max(self._gpu_peak, int(cuda.max_memory_allocated()))
+        cuda = cuda_in_use()
+        _count_anew()
+        self._rss = _process_memory("VmRSS")
+        self._allocated = int(cuda.memory_allocated()) if cuda is not None else 0
+        self._peaks = Peaks()
 
     def figures(self) -> dict[str, int]:
         """The figures from the stage's begin until now."""
-        self._note_peaks()
+        peaks = self._peaks.note()
         rss = _process_memory("VmRSS")
         found = {
             f"{self.stage}_mem_cpu_alloc_delta": rss - self._rss,
-            f"{self.stage}_mem_cpu_peaked_delta": max(0, self._peak - max(rss, self._rss)),
+            f"{self.stage}_mem_cpu_peaked_delta": max(0, peaks.rss - max(rss, self._rss)),
         }
-        cuda = self._cuda or _cuda()
+        cuda = cuda_in_use()
         if cuda is not None:
             allocated = int(cuda.memory_allocated())
             found[f"{self.stage}_mem_gpu_alloc_delta"] = allocated - self._allocated
-            found[f"{self.stage}_mem_gpu_peaked_delta"] = max(0, self._gpu_peak - max(allocated, self._allocated))
+            found[f"{self.stage}_mem_gpu_peaked_delta"] = max(0, peaks.gpu - max(allocated, self._allocated))
         return found
 
 
-# Stages that somebody may still ask for their figures.
-_stages: weakref.WeakSet[MemoryFigures] = weakref.WeakSet()
-
-
-def _cuda() -> Any:
+def cuda_in_use() -> Any:
     """`torch.cuda` once this process uses it; None before, and without a GPU."""
     import sys
 

@@ -21,6 +21,7 @@ from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from core.batches import longest_first
 from core.config import RunConfig
+from core.memory import Peaks
 from core.preparation import Prepared
 from core.training import build_trainer, predict_logits
 from core.training_data import lengths
@@ -108,6 +109,9 @@ class ProbeTrainer:
         self.prepared = prepared
         self.clock = Clock()
         self._gpu = torch.cuda.is_available() and not prepared.arguments.use_cpu
+        if self._gpu:
+            torch.cuda.reset_peak_memory_stats()
+        self._peaks = Peaks()
         quiet = config.model_copy(deep=True)
         # Neither can do without evaluations, and the probe has none.
         quiet.train.early_stopping_patience = 0
@@ -158,8 +162,6 @@ class ProbeTrainer:
         self.trainer.get_train_dataloader = lambda: loader  # type: ignore[method-assign]
         self.trainer.args.max_steps = len(chosen)
         self.clock.prepare(warm, enough, tell)
-        if self._gpu:
-            torch.cuda.reset_peak_memory_stats()
         self.trainer.train()
         return self.clock.seconds()
 
@@ -245,15 +247,17 @@ class ProbeTrainer:
     def peak(self, free_before: int) -> tuple[int, int | None, int]:
         """Bytes: the probe's peak, what torch had reserved for it (None on the CPU), the CUDA context beside it.
 
+        The peak is that of steps and evaluations, each of which has it counted anew; on the CPU the process's.
         The context is what is gone of `free_before` and not torch's; others on the GPU may move it, within bounds.
         """
+        peaks = self._peaks.note()
         if not self._gpu:
-            # Kilobytes on Linux, bytes on macOS (getrusage(2)).
+            # Kilobytes, but bytes on macOS (getrusage(2)), which has no /proc, nor a peak that is counted anew.
             unit = 1 if sys.platform == "darwin" else 1024
-            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, None, 0
+            return peaks.rss or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, None, 0
         free_now = torch.cuda.mem_get_info()[0]
         context = min(max(0, free_before - free_now - torch.cuda.memory_reserved()), MOST_CONTEXT)
-        return torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved(), context
+        return peaks.gpu, peaks.reserved, context
 
     def parts(self) -> int:
         """In how many parts the longest batches had to be taken: 1 when they fitted."""

@@ -49,6 +49,18 @@ def test_the_run_takes_what_was_forecast(tmp_path: Path) -> None:
     assert told.seconds.training > 0
 
 
+def test_an_evaluation_in_larger_batches_counts_too(tmp_path: Path) -> None:
+    """Steps and evaluations have the peak counted anew: the first test's is that of the steps, this one's is not."""
+    config = config_of(8)
+    config.train.per_device_eval_batch_size = 8
+    little = forecast(config, runs=tmp_path).memory
+    config.train.per_device_eval_batch_size = 1024
+    much = forecast(config, runs=tmp_path).memory
+    assert much.peak > little.peak
+    assert much.reserved is not None
+    assert much.peak <= much.reserved <= much.needed
+
+
 # Forecasts in one process: with all the memory, with too little for the longest batches, and without NVML.
 SMALL_CARD = """
 import gc, json, sys, torch
