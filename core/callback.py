@@ -10,11 +10,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
 
-from core import checkpoints
+from core import checkpoints, memory
 from core.dynamics import Keeper
 from core.errors import NanLossError
 from core.failures import nan_dev_loss, nan_loss, nan_weights
@@ -58,6 +57,8 @@ class MonitorCallback(TrainerCallback, ExportableState):
         self._recorder = recorder
         self._orders = orders
         self._sampler: DeviceSampler | None = None
+        # Each evaluation has the peak counted anew.
+        self._peaks = memory.Peaks()
         self._interval = 1.0 / events_per_second
         self._stop_on_nan = stop_on_nan
         self._has_dev = has_dev
@@ -287,14 +288,15 @@ class MonitorCallback(TrainerCallback, ExportableState):
 
     def _memory(self) -> dict[str, int | None]:
         rss = self._sampler.rss if self._sampler is not None else None
-        if torch.cuda.is_available() and torch.cuda.is_initialized():
-            return {
-                "gpu_allocated": torch.cuda.memory_allocated(),
-                "gpu_reserved": torch.cuda.memory_reserved(),
-                "gpu_peak": torch.cuda.max_memory_allocated(),
-                "rss": rss,
-            }
-        return {"gpu_allocated": None, "gpu_reserved": None, "gpu_peak": None, "rss": rss}
+        cuda = memory.cuda_in_use()
+        if cuda is None:
+            return {"gpu_allocated": None, "gpu_reserved": None, "gpu_peak": None, "rss": rss}
+        return {
+            "gpu_allocated": cuda.memory_allocated(),
+            "gpu_reserved": cuda.memory_reserved(),
+            "gpu_peak": self._peaks.note().gpu,
+            "rss": rss,
+        }
 
     def lost(self, step: int) -> None:
         """The weights after `step` are no longer numbers: there is nothing to save. Raises where the run is to end."""

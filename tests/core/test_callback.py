@@ -17,7 +17,7 @@ from datasets import Dataset
 from safetensors.torch import load_file
 from transformers import TrainerControl, TrainerState
 
-from core import checkpoints, config_file, control, models, outcome, preset_tokenizer
+from core import checkpoints, config_file, control, memory, models, outcome, preset_tokenizer
 from core.callback import MonitorCallback
 from core.config import ModelConfig
 from core.control import send_order
@@ -93,6 +93,28 @@ def test_the_step_before_an_early_stop_is_told(run_dir: Path, tokens: Dataset, t
     assert [event["step"] for event in told][-1] == 6
     assert told[-1]["learning_rate"] is not None
     assert told[-1]["grad_norm"] > 0
+
+
+def test_the_gpu_peak_of_a_run_never_falls(
+    run_dir: Path, tokens: Dataset, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Evaluations have the peak counted anew: what training took before them is still the run's."""
+    most = [500]
+    card = SimpleNamespace(
+        memory_allocated=lambda: 100,
+        memory_reserved=lambda: 600,
+        max_memory_allocated=lambda: most[0],
+        max_memory_reserved=lambda: most[0] + 100,
+        reset_peak_memory_stats=lambda: most.__setitem__(0, 100),
+    )
+    monkeypatch.setattr(memory, "cuda_in_use", lambda: card)
+    monitor = watch(run_dir)
+    trainer = make_trainer(run_dir, monitor, tokens, tokenizer, max_steps=4, eval_steps=2, save_strategy="no")
+    trainer.train()
+    told = events(run_dir, "step")
+    assert (told[0]["step"], told[-1]["step"]) == (1, 4)
+    assert most == [100], "no evaluation had it counted anew, or this shows nothing"
+    assert {(event["gpu_allocated"], event["gpu_peak"]) for event in told} == {(100, 500)}
 
 
 def test_orders_after_the_last_step_are_refused(run_dir: Path, tokens: Dataset, tokenizer: Any) -> None:

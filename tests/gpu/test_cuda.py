@@ -35,6 +35,20 @@ def test_a_run_reports_gpu_memory_and_devices(tmp_path: Path) -> None:
     assert json.loads((run_dir / "test_results.json").read_text())["test_accuracy"] > 0.75
 
 
+def test_the_peak_of_a_run_does_not_fall_at_its_evaluations(tmp_path: Path) -> None:
+    train = {**SMALL_RUN["train"], "eval_strategy": "steps", "eval_steps": 10, "save_strategy": "no"}
+    # Training takes more than evaluating, which has the peak counted anew.
+    train |= {"per_device_train_batch_size": 128, "per_device_eval_batch_size": 1}
+    launch = {"name": "peaks", "events_per_second": 5}
+    run_dir = create_run(config_file.validate({**SMALL_RUN, "train": train, "launch": launch}), tmp_path)
+    done = run_worker(run_dir)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert len(of(run_dir, "eval")) > 1
+    peaks = [event["gpu_peak"] for event in of(run_dir, "step")]
+    assert len(peaks) > 1
+    assert peaks == sorted(peaks)
+
+
 def test_out_of_memory_is_told_with_a_smaller_batch(tmp_path: Path) -> None:
     """Torch is allowed a few megabytes of the card, so that any card is too small."""
     run_dir = create_run(config_file.validate({**SMALL_RUN, "launch": {"name": "oom"}}), tmp_path)
