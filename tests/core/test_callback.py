@@ -142,7 +142,8 @@ def test_orders_after_the_last_step_are_refused(run_dir: Path, tokens: Dataset, 
 def test_a_pause_during_an_evaluation_is_taken_off_once(run_dir: Path) -> None:
     """Counted twice, the next event's steps would seem to have taken less than no time."""
     monitor = watch(run_dir)
-    arguments = SimpleNamespace(output_dir=run_dir, load_best_model_at_end=False)
+    steps = dict.fromkeys(("logging_steps", "eval_steps", "save_steps"), 500)
+    arguments = SimpleNamespace(output_dir=run_dir, load_best_model_at_end=False, **steps)
     state, flags = TrainerState(global_step=1, max_steps=10, epoch=0.1), TrainerControl()
     monitor.on_train_begin(arguments, state, flags)
     monitor.on_step_end(arguments, state, flags)
