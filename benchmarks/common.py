@@ -130,28 +130,36 @@ def plain_environment(config: RunConfig) -> dict[str, str]:
     return environment
 
 
-def run_part(script: str, request: dict[str, Any], environment: dict[str, str], directory: Path) -> dict[str, Any]:
+def run_part(
+    script: str,
+    request: dict[str, Any],
+    environment: dict[str, str],
+    directory: Path,
+    begun: Callable[[int], None] = lambda pid: None,
+) -> dict[str, Any]:
     """Run `benchmarks/script` on `request` in a fresh process and return the JSON document it writes.
 
-    The script's arguments are two paths, of the request and of the answer. Ends the benchmark with the end of the
-    script's output when it fails.
+    The script's arguments are two paths, of the request and of the answer. `begun` is told the process. Ends the
+    benchmark with the end of the script's output when it fails.
     """
     paths = [directory / f"{name}.json" for name in ("request", "answer")]
     paths[0].write_text(json.dumps(request), encoding="utf-8")
     paths[1].unlink(missing_ok=True)
     log = directory / "output.txt"
     with log.open("wb") as output:
-        done = subprocess.run(
-            [sys.executable, str(HERE / script), *map(str, paths)],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-    if done.returncode != 0 or not paths[1].is_file():
+        command = [sys.executable, str(HERE / script), *map(str, paths)]
+        with subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+        ) as process:
+            try:
+                begun(process.pid)
+                process.wait()
+            except BaseException:
+                process.kill()
+                raise
+    if process.returncode != 0 or not paths[1].is_file():
         tail = log.read_text(encoding="utf-8", errors="replace")[-3000:]
-        raise SystemExit(f"{tail}\n{script} failed (exit code {done.returncode})")
+        raise SystemExit(f"{tail}\n{script} failed (exit code {process.returncode})")
     answer: dict[str, Any] = json.loads(paths[1].read_bytes())
     return answer
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from common import answer_part
-from guide import peak_memory, train
+from guide import train
 
 from core.config import RunConfig
 
@@ -49,7 +49,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
             model: Any = prepared.model
             model.save_pretrained(request["save"])
             prepared.tokenizer.save_pretrained(request["save"])
-    return answer | peak_memory()
+    return answer
 
 
 if __name__ == "__main__":

@@ -85,14 +85,12 @@ class Worker:
                 raise SystemExit(f"{self._log()}\nthe worker ended without {kind} {fields}")
             time.sleep(POLL)
 
-    def finish(self) -> int:
-        """Wait for the worker's end; returns the most memory it had (RSS) in bytes."""
-        _pid, status, usage = os.wait4(self._process.pid, 0)
-        self._process.returncode = os.waitstatus_to_exitcode(status)
+    def finish(self) -> None:
+        """Wait for the worker's end."""
+        self._process.wait()
         self.events += self._tail.read(max_records=1_000_000, max_seconds=60)
         if self._process.returncode != 0:
             raise SystemExit(f"{self._log()}\nthe worker failed (exit code {self._process.returncode})")
-        return int(usage.ru_maxrss) * (1 if sys.platform == "darwin" else 1024)
 
     def kill(self) -> None:
         """End it at once."""
@@ -105,9 +103,17 @@ class Worker:
         return found
 
     def gpu_peak(self) -> int | None:
-        """The most GPU memory that torch had allocated, in bytes; None without a GPU."""
-        peaks = [event["gpu_peak"] for event in self.events if event["type"] == "step" and event.get("gpu_peak")]
-        return max(peaks, default=None)
+        """The most GPU memory that torch had allocated, in bytes; None without a GPU.
+
+        Steps tell the peak so far. What scoring test took comes after the last of them and is known as a difference
+        to what was allocated before it: as much as at the last step, counting for more rather than less.
+        """
+        steps = [event for event in self.events if event["type"] == "step" and event.get("gpu_peak")]
+        if not steps:
+            return None
+        scored = self.results("test")
+        above = max(0, scored["test_mem_gpu_alloc_delta"]) + scored["test_mem_gpu_peaked_delta"]
+        return int(max(steps[-1]["gpu_peak"], steps[-1]["gpu_allocated"] + above))
 
     def _log(self) -> str:
         return (self.run_dir / LOG_FILE).read_text(encoding="utf-8", errors="replace")[-3000:]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -202,4 +205,58 @@ def test_memory_of_both_sides_is_told(outputs: dict[str, str]) -> None:
     for row in ("guide", "worker, first time", "worker, again", "worker, 1000 reviews"):
         # No process with torch in it needs less than this.
         assert float(cells(output, row)[1]) > 100
+        # Pages of libraries are files', and nobody has less with its children than without.
+        assert float(cells(output, row)[4]) < float(cells(output, row)[1]) <= float(cells(output, row)[5])
     assert "1200 reviews above 1000" in output
+    assert "MB of what no file backs" in output
+
+
+RESETS = """
+import re
+from pathlib import Path
+
+taken = bytearray(300 << 20)
+print("taken", flush=True)
+input()
+del taken
+Path("/proc/self/clear_refs").write_text("5")
+print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text()).group(1), flush=True)
+input()
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the kernel keeps no peak that can be reset")
+def test_the_peak_of_a_process_is_that_of_its_whole_life() -> None:
+    """What a process had before it had its peak counted anew is seen from outside, its children beside it."""
+    spec = importlib.util.spec_from_file_location("process_memory", BENCHMARKS / "process_memory.py")
+    process_memory = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(process_memory)
+    parent = f"import subprocess, sys; sys.exit(subprocess.run([sys.executable, '-c', {RESETS!r}]).returncode)"
+    child, family = process_memory.MemoryWatch(), process_memory.MemoryWatch()
+    with subprocess.Popen(
+        [sys.executable, "-c", parent], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "taken\n"
+        (pid,) = process_memory.descendants(process.pid)
+        child.begin(pid)
+        family.begin(process.pid)
+        eventually(lambda: child.rss > 300 << 20 and family.tree > 300 << 20)
+        print(file=process.stdin, flush=True)
+        counted = int(process.stdout.readline()) * 1024
+        assert counted < 100 << 20, "nothing was counted anew, or this shows nothing"
+        process.communicate("\n")
+    assert process.returncode == 0
+    found = child.end()
+    assert found["rss"] > 300 << 20
+    assert 300 << 20 < found["anonymous"] <= found["rss"] <= found["tree"]
+    together = family.end()
+    assert together["rss"] < 100 << 20
+    assert together["tree"] > 300 << 20
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    """Wait for a thread's look; the limit is for a condition that never comes."""
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
