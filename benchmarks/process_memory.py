@@ -61,11 +61,13 @@ class MemoryWatch:
         if not fields:
             return False
         self.rss = max(self.rss, fields["VmHWM"])
+        # Children are looked at less often: the process alone may have grown since.
+        self.tree = max(self.tree, self.rss)
         if "RssAnon" in fields:
             self.anonymous = max(self.anonymous or 0, fields["RssAnon"] + fields["RssShmem"])
         if children:
             others = sum(memory_fields(child).get("VmRSS", 0) for child in descendants(pid))
-            self.tree = max(self.tree, fields["VmHWM"], fields["VmRSS"] + others)
+            self.tree = max(self.tree, fields["VmRSS"] + others)
         return True
 
 
