@@ -23,6 +23,7 @@ from core.orders import Orders
 from core.recorder import Recorder
 from core.resumed import find_best
 from core.sampler import DeviceSampler
+from core.step_end import take_up
 
 if TYPE_CHECKING:
     import numpy as np
@@ -86,6 +87,7 @@ class MonitorCallback(TrainerCallback, ExportableState):
         # What else the checkpoints keep, and which of them was the best in the one that the run goes on from.
         self.keep: dict[str, Any] = {}
         self.best: str | None = None
+        self.evaluation_due = False
 
     def attach(self, trainer: ReviewTrainer, sampler: DeviceSampler) -> None:
         """Watch `trainer`, and take the process's memory from `sampler`."""
@@ -118,7 +120,8 @@ class MonitorCallback(TrainerCallback, ExportableState):
         attributes = checkpoints.kept({"stateful_callbacks": state.stateful_callbacks})
         if state.global_step:
             folder = Path(str(args.output_dir))
-            find_best(self.best, folder, state, self._recorder.alert, wanted=args.load_best_model_at_end)
+            best = take_up(state, self.keep, self.best)
+            find_best(best, folder, state, self._recorder.alert, wanted=args.load_best_model_at_end)
         if state.global_step and self._trainer is not None:
             self._trainer.losses.restore(attributes.get("losses", {}))
             self._earlier_seconds = float(attributes.get("seconds", 0.0))
@@ -176,6 +179,7 @@ class MonitorCallback(TrainerCallback, ExportableState):
             orders.evaluate, control.should_evaluate = False, self._has_dev
             # An evaluation may find a new best model: without a checkpoint Trainer would remember one it has not.
             control.should_save = control.should_save or args.save_strategy != "no"
+        self.evaluation_due = control.should_evaluate
         if orders.stop:
             control.should_training_stop = control.should_save = True
             # The last state competes with the best one before the run ends.

@@ -11,7 +11,14 @@ if TYPE_CHECKING:
 
 
 class Monitor(Protocol):
-    """The listener of one `ReviewTrainer`."""
+    """The listener of one `ReviewTrainer`.
+
+    keep: what checkpoints keep besides, by name. evaluation_due: whether the newest step was to be evaluated, stop or
+    no stop.
+    """
+
+    keep: dict[str, Any]
+    evaluation_due: bool
 
     @property
     def stopping(self) -> bool:

@@ -6,7 +6,6 @@ Heavy: imported by the worker and what measures it.
 from __future__ import annotations
 
 import math
-import os
 import shutil
 import time
 from collections.abc import Callable
@@ -26,7 +25,6 @@ from core.errors import DiskFullError
 from core.failures import is_disk_full
 from core.feeding import Feeder
 from core.i18n import gettext as _
-from core.lean_trainer import LeanTrainer
 from core.loss_log import LossLog
 from core.memory import MemoryFigures, OutOfMemory, let_go
 from core.monitor import Monitor
@@ -34,9 +32,10 @@ from core.orders import Aborted
 from core.predicting import predict
 from core.ranks import Ranks
 from core.ready_mask import takes_ready_mask
+from core.step_end import StepEndTrainer
 
 
-class ReviewTrainer(LeanTrainer):
+class ReviewTrainer(StepEndTrainer):
     """`Trainer` over `TokenTable`s.
 
     What differs: `BatchPlan` makes the batches (also those of several ranks and by a token budget); the loss of
@@ -44,8 +43,6 @@ class ReviewTrainer(LeanTrainer):
     evaluation is sorted by length, uses no random numbers and can be left at any batch; a checkpoint is checked
     for room before, forced to the disk before older ones go, and removed when it could not be written whole.
     """
-
-    control: Any
 
     def __init__(
         self,
@@ -189,44 +186,10 @@ class ReviewTrainer(LeanTrainer):
                 return loss
         raise error
 
-    def _maybe_log_save_evaluate(
-        self, tr_loss: Any, grad_norm: Any, model: Any, trial: Any, *args: Any, **kwargs: Any
-    ) -> None:
-        control = self.control
+    def _maybe_log_save_evaluate(self, tr_loss: Any, grad_norm: Any, *args: Any, **kwargs: Any) -> None:
         if self.monitor is not None:
             self.monitor.after_step(self, grad_norm, kwargs.get("learning_rate"))
-        given = (tr_loss, grad_norm, model, trial, *args)
-        stopping = self._stopping()
-        if not (stopping and control.should_save and control.should_evaluate):
-            super()._maybe_log_save_evaluate(*given, **kwargs)
-            if not stopping and self._stopping() and self._saved_step != self.state.global_step:
-                # A stop came to its place while this was evaluated, perhaps where no checkpoint was due.
-                control.should_log, control.should_save, control.should_evaluate = False, True, False
-                super()._maybe_log_save_evaluate(*given, **kwargs)
-            return
-        # The user ends the run here. What was learned is safe on the disk before anything else takes time.
-        control.should_evaluate = False
-        super()._maybe_log_save_evaluate(*given, **kwargs)
-        control.should_log, control.should_save, control.should_evaluate = False, False, True
-        super()._maybe_log_save_evaluate(*given, **kwargs)
-        self._note_best()
-
-    def _stopping(self) -> bool:
-        return self.monitor is not None and self.monitor.stopping
-
-    def _note_best(self) -> None:
-        """Write into a checkpoint that is there already that it has proved to be the best."""
-        path = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
-        if self.state.best_global_step != self.state.global_step or not path.is_dir():
-            return
-        self.state.best_model_checkpoint = str(path)
-        if self.args.should_save:
-            temporary = path / f".{checkpoints.STATE_FILE}.tmp"
-            self.state.save_to_json(str(temporary))
-            os.replace(temporary, path / checkpoints.STATE_FILE)
-            checkpoints.rotate(path.parent, self.save_limit, str(path))
-        # Told once more, now as the best.
-        self.control = self.callback_handler.on_save(self.args, self.state, self.control)
+        super()._maybe_log_save_evaluate(tr_loss, grad_norm, *args, **kwargs)
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """Trainer's log, its loss replaced by the exact mean of the steps since the last one."""

@@ -145,20 +145,21 @@ class Patience(EarlyStoppingCallback):
     ) -> None:
         """Count, and say why the run ends here."""
         super().on_evaluate(args, state, control, metrics, **kwargs)
-        count, monitor = self.early_stopping_patience_counter, self._monitor
-        if count >= self.early_stopping_patience and monitor is not None and not monitor.stopping:
-            monitor.alert(
-                "info",
-                "early_stopping",
-                _("training ends after step {step}: {count} evaluations without a better {metric}").format(
-                    step=state.global_step, count=count, metric=args.metric_for_best_model
-                ),
-            )
+        if self._at_end() and self._monitor is not None and not self._monitor.stopping:
+            self._monitor.alert("info", "early_stopping", self._reason(args, state))
+
+    def _at_end(self) -> bool:
+        return bool(self.early_stopping_patience_counter >= self.early_stopping_patience)
+
+    def _reason(self, args: TrainingArguments, state: TrainerState) -> str:
+        return _("training ends after step {step}: {count} evaluations without a better {metric}").format(
+            step=state.global_step, count=self.early_stopping_patience_counter, metric=args.metric_for_best_model
+        )
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Take up the count of the checkpoint."""
+        """Take up the count of the checkpoint; a run that would have ended there ends, as soon as it has begun."""
         super().on_train_begin(args, state, control, **kwargs)
         stored = (state.stateful_callbacks or {}).get(type(self).__name__)
         if isinstance(stored, list):
@@ -166,6 +167,14 @@ class Patience(EarlyStoppingCallback):
         if state.global_step and stored:
             count = stored.get("attributes", {}).get("early_stopping_patience_counter", 0)
             self.early_stopping_patience_counter = int(count)
+            if not self._at_end():
+                return
+            control.should_training_stop = True
+            if self._monitor is not None:
+                hint = _("With more patience it trains on: `nsmc-tui resume RUN --set {setting}={more}`.").format(
+                    setting="train.early_stopping_patience", more=int(count) + self.early_stopping_patience
+                )
+                self._monitor.alert("info", "early_stopping", self._reason(args, state), hint)
 
 
 def build_trainer(

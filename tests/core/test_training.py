@@ -281,6 +281,8 @@ def test_early_stopping_ends_training_and_says_so(tmp_path: Path, tokens: Datase
     told: list[tuple[str, ...]] = []
     monitor = SimpleNamespace(
         stopping=False,
+        keep={},
+        evaluation_due=False,
         after_step=lambda *step: None,
         scored=lambda *logits: None,
         alert=lambda *alert: told.append(alert),
