@@ -208,6 +208,7 @@ class ReviewTrainer(StepEndTrainer):
         full = torch.bfloat16 if self.args.bf16_full_eval else torch.float16 if self.args.fp16_full_eval else None
         if full is not None and not self.is_in_train:
             model.to(full)
+        self.to_average()
 
         def on_batch(done: int, total: int) -> None:
             self.callback_handler.eval_dataloader = range(total)
@@ -221,6 +222,12 @@ class ReviewTrainer(StepEndTrainer):
             on_batch=on_batch,
             ranks=self.ranks,
         )
+
+    def to_average(self) -> None:
+        """Have the weights where a schedule-free optimizer stands, not where it learns; the next step moves them."""
+        average = getattr(self.optimizer, "eval", None)
+        if callable(average):
+            average()
 
     def evaluate(
         self, eval_dataset: TokenTable | None = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
@@ -268,6 +275,7 @@ class ReviewTrainer(StepEndTrainer):
                 self.monitor.lost(self.state.global_step)
             self._forget_save()
             return
+        self.to_average()
         try:
             if self.args.should_save:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -293,6 +301,11 @@ class ReviewTrainer(StepEndTrainer):
         self.ranks.wait()
         if self.args.should_save:
             checkpoints.rotate(folder, self.save_limit, self.state.best_model_checkpoint)
+
+    def _finalize_training(self, *args: Any, **kwargs: Any) -> Any:
+        # Before the best weights are loaded: they are such an average already.
+        self.to_average()
+        return super()._finalize_training(*args, **kwargs)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         if checkpoint is None or self.ranks.alone or self.args.device.type != "cpu":
