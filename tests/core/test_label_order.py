@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from transformers import AutoTokenizer
 
 from core import config_file
@@ -62,13 +63,14 @@ def test_what_is_said_of_a_review_does_not_depend_on_its_batch(
     tokenizer = byte_level() if kind in ("gpt2", "llama") else metaspace() if kind == "xlnet" else wordpiece()
     # Only what a tokenizer was made with is saved with it.
     tokenizer.padding_side = tokenizer.init_kwargs["padding_side"] = side
-    # So large that places and padding matter.
+    # So large that places and padding matter: on the wrong side a probability is off by hundredths, not by rounding.
+    torch.manual_seed(7)
     path = save_model(tmp_path / "model", kind, tokenizer, initializer_range=0.5)
     found = []
     for batch in (1, 4):
         evaluate(path, data, batch_size=batch)
         found.append(Predictions(path, "test").column("prob_1"))
-    np.testing.assert_allclose(found[0], found[1], atol=1e-6)
+    np.testing.assert_allclose(found[0], found[1], atol=1e-4)
     # Reviews of many lengths, about which it does not say the same.
     assert found[0].std() > 1e-4
     told: list[tuple[Any, ...]] = []
