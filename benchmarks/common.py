@@ -155,6 +155,7 @@ def run_part(
                 begun(process.pid)
                 process.wait()
             except BaseException:
+                # Whatever ends the benchmark, ctrl+c too, ends what it has started.
                 process.kill()
                 raise
     if process.returncode != 0 or not paths[1].is_file():
